@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * mpi.h - open a job whose ranks are those of an MPI communicator. In librankzero_mpi.
+ */
+#ifndef RANKZERO_MPI_H
+#define RANKZERO_MPI_H
+
+#include <mpi.h>
+
+#include "rankzero.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* rz_open_mpi - as rz_open_local(), with rank and world size of `comm` and a name of its own.
+ *
+ * Collective over `comm`, which is duplicated: the caller's messages and rankzero's never meet, and
+ * `comm` may be freed afterwards. All its ranks must run on one host (RZ_E_UNSUPPORTED otherwise).
+ * MPI must be initialised, and rz_close() comes before MPI_Finalize(). If steps are called from
+ * other threads than MPI_Init()'s, MPI needs the matching thread level. */
+RZ_API int rz_open_mpi(MPI_Comm comm, const struct rz_options *options, rz_job **job,
+                       struct rz_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
