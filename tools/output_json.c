@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * output_json.c - an object a row, in a line of its own.
+ *
+ * Ids are written as they come, so a row of any number of draws takes no memory; only logprobs and
+ * ranks, when they were asked for, wait for the end of their row.
+ */
+#include "tools/output.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+/* JSON has no infinities and no NaN. Nine digits tell any two floats apart. */
+static void print_float(float value)
+{
+    if (isfinite(value))
+        printf("%.9g", (double)value);
+    else
+        fputs("null", stdout);
+}
+
+static const char *status_text(uint32_t status)
+{
+    static const char *const texts[] = {"ok", "no_token", "nan", "no_token+nan"};
+    _Static_assert(RZ_ROW_NO_TOKEN == 1 && RZ_ROW_NAN == 2, "index of texts");
+    return texts[status & 3];
+}
+
+static int reserve(struct rz_output_held *held, uint32_t more, struct rz_complaint *complaint)
+{
+    if (held->capacity - held->count >= more)
+        return RZ_EXIT_OK;
+    const size_t capacity = 2 * held->capacity + more;
+    float *logprobs = reallocarray(held->logprobs, capacity, sizeof *logprobs);
+    if (logprobs == NULL)
+        return rz_complain_memory(complaint);
+    held->logprobs = logprobs;
+    uint32_t *ranks = reallocarray(held->ranks, capacity, sizeof *ranks);
+    if (ranks == NULL)
+        return rz_complain_memory(complaint);
+    held->ranks = ranks;
+    held->capacity = capacity;
+    return RZ_EXIT_OK;
+}
+
+static int hold(struct rz_output_held *held, const struct rz_draws *draws,
+                struct rz_complaint *complaint)
+{
+    const int status = reserve(held, draws->count, complaint);
+    if (status != RZ_EXIT_OK)
+        return status;
+    for (uint32_t i = 0; i < draws->count; i++) {
+        held->logprobs[held->count] = draws->results[i].logprob;
+        held->ranks[held->count++] = draws->results[i].rank;
+    }
+    return RZ_EXIT_OK;
+}
+
+static void print_held(const struct rz_output_held *held)
+{
+    fputs(",\"logprob\":[", stdout);
+    for (size_t i = 0; i < held->count; i++) {
+        if (i > 0)
+            putchar(',');
+        print_float(held->logprobs[i]);
+    }
+    fputs("],\"rank\":[", stdout);
+    for (size_t i = 0; i < held->count; i++)
+        printf("%s%" PRIu32, i > 0 ? "," : "", held->ranks[i]);
+    putchar(']');
+}
+
+/* The most likely ids are a matter of the row, not of the draw: once is enough. */
+static void print_top(const struct rz_result *result)
+{
+    fputs(",\"top_logprobs\":[", stdout);
+    for (uint32_t i = 0; i < result->top_count; i++) {
+        printf("%s{\"id\":%d,\"logprob\":", i > 0 ? "," : "", (int)result->top_ids[i]);
+        print_float(result->top_logprobs[i]);
+        putchar('}');
+    }
+    putchar(']');
+}
+
+int rz_output_json_write(struct rz_output_held *held, const struct rz_draws *draws,
+                         struct rz_complaint *complaint)
+{
+    const struct rz_result *results = draws->results;
+    if (draws->first == 0)
+        printf("{\"row\":%" PRIu64 ",\"seed\":%" PRIu64 ",\"position\":%" PRIu64 ",\"ids\":[",
+               draws->row, results[0].seed, results[0].position);
+    for (uint32_t i = 0; i < draws->count; i++)
+        printf("%s%d", draws->first + i > 0 ? "," : "", (int)results[i].id);
+    if (draws->logprobs) {
+        const int status = hold(held, draws, complaint);
+        if (status != RZ_EXIT_OK)
+            return status;
+    }
+    if (draws->first + draws->count < draws->total)
+        return RZ_EXIT_OK;
+
+    printf("],\"status\":\"%s\"", status_text(results[0].status));
+    if (draws->logprobs) {
+        print_held(held);
+        print_top(&results[0]);
+        held->count = 0;
+    }
+    fputs("}\n", stdout);
+    return RZ_EXIT_OK;
+}
