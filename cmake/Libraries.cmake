@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# librankzero and librankzero_mpi, shared and static, from the object libraries of the folders.
+
+set(objects "")
+foreach(layer IN LISTS RZ_LAYERS)
+    if(TARGET rz_${layer})
+        list(APPEND objects $<TARGET_OBJECTS:rz_${layer}>)
+    endif()
+endforeach()
+
+# rz_add_library(NAME SHARED|STATIC OUTPUT_NAME OBJECTS...)
+function(rz_add_library name kind output)
+    add_library(${name} ${kind} ${ARGN})
+    target_include_directories(${name} PUBLIC
+        $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+        $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
+        $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include/rankzero>
+        $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+    set_target_properties(${name} PROPERTIES OUTPUT_NAME ${output} LINKER_LANGUAGE C)
+    if(RZ_SANITIZE)
+        target_link_options(${name} PUBLIC $<BUILD_INTERFACE:-fsanitize=${RZ_SANITIZE}>)
+    endif()
+    if(kind STREQUAL SHARED)
+        set_target_properties(${name} PROPERTIES
+            VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
+            LINK_DEPENDS "${PROJECT_SOURCE_DIR}/rankzero.map")
+        target_link_options(${name} PRIVATE
+            "LINKER:--version-script=${PROJECT_SOURCE_DIR}/rankzero.map"
+            # A library is linked without the sanitizer's own, which comes with the program.
+            $<$<NOT:$<BOOL:${RZ_SANITIZE}>>:LINKER:-z,defs>)
+    endif()
+endfunction()
+
+rz_add_library(rankzero SHARED rankzero ${objects})
+target_link_libraries(rankzero PRIVATE m)
+rz_add_library(rankzero_static STATIC rankzero ${objects})
+target_link_libraries(rankzero_static PUBLIC m)
+set_target_properties(rankzero_static PROPERTIES EXPORT_NAME rankzero_static)
+set(RZ_LIBRARIES rankzero rankzero_static)
+
+set(RZ_HAVE_MPI OFF)
+if(TARGET rz_mpi)
+    set(RZ_HAVE_MPI ON)
+    rz_add_library(rankzero_mpi SHARED rankzero_mpi $<TARGET_OBJECTS:rz_mpi>)
+    target_link_libraries(rankzero_mpi PUBLIC rankzero MPI::MPI_C)
+    rz_add_library(rankzero_mpi_static STATIC rankzero_mpi $<TARGET_OBJECTS:rz_mpi>)
+    target_link_libraries(rankzero_mpi_static PUBLIC rankzero_static MPI::MPI_C)
+    set_target_properties(rankzero_mpi PROPERTIES EXPORT_NAME mpi)
+    set_target_properties(rankzero_mpi_static PROPERTIES EXPORT_NAME mpi_static)
+    list(APPEND RZ_LIBRARIES rankzero_mpi rankzero_mpi_static)
+endif()
