@@ -24,6 +24,7 @@ function(rz_add_library name kind output)
     if(kind STREQUAL SHARED)
         set_target_properties(${name} PROPERTIES
             VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
+            INSTALL_RPATH "$ORIGIN" # librankzero_mpi finds librankzero beside it
             LINK_DEPENDS "${PROJECT_SOURCE_DIR}/rankzero.map")
         target_link_options(${name} PRIVATE
             "LINKER:--version-script=${PROJECT_SOURCE_DIR}/rankzero.map"
@@ -36,8 +37,6 @@ rz_add_library(rankzero SHARED rankzero ${objects})
 target_link_libraries(rankzero PRIVATE m)
 rz_add_library(rankzero_static STATIC rankzero ${objects})
 target_link_libraries(rankzero_static PUBLIC m)
-set_target_properties(rankzero_static PROPERTIES EXPORT_NAME rankzero_static)
-set(RZ_LIBRARIES rankzero rankzero_static)
 
 set(RZ_HAVE_MPI OFF)
 if(TARGET rz_mpi)
@@ -48,5 +47,4 @@ if(TARGET rz_mpi)
     target_link_libraries(rankzero_mpi_static PUBLIC rankzero_static MPI::MPI_C)
     set_target_properties(rankzero_mpi PROPERTIES EXPORT_NAME mpi)
     set_target_properties(rankzero_mpi_static PROPERTIES EXPORT_NAME mpi_static)
-    list(APPEND RZ_LIBRARIES rankzero_mpi rankzero_mpi_static)
 endif()
