@@ -19,7 +19,7 @@ function(rz_add_library name kind output)
         $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
     set_target_properties(${name} PROPERTIES OUTPUT_NAME ${output} LINKER_LANGUAGE C)
     if(RZ_SANITIZE)
-        target_link_options(${name} PUBLIC $<BUILD_INTERFACE:-fsanitize=${RZ_SANITIZE}>)
+        target_link_options(${name} PUBLIC "$<BUILD_INTERFACE:-fsanitize=${RZ_SANITIZE}>")
     endif()
     if(kind STREQUAL SHARED)
         set_target_properties(${name} PROPERTIES
@@ -27,9 +27,11 @@ function(rz_add_library name kind output)
             INSTALL_RPATH "$ORIGIN" # librankzero_mpi finds librankzero beside it
             LINK_DEPENDS "${PROJECT_SOURCE_DIR}/rankzero.map")
         target_link_options(${name} PRIVATE
-            "LINKER:--version-script=${PROJECT_SOURCE_DIR}/rankzero.map"
-            # A library is linked without the sanitizer's own, which comes with the program.
-            $<$<NOT:$<BOOL:${RZ_SANITIZE}>>:LINKER:-z,defs>)
+            "LINKER:--version-script=${PROJECT_SOURCE_DIR}/rankzero.map")
+        # The sanitizer's own symbols come with the program.
+        if(NOT RZ_SANITIZE)
+            target_link_options(${name} PRIVATE LINKER:-z,defs)
+        endif()
     endif()
 endfunction()
 
