@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * layout.h - every byte that this layer puts into shared memory.
+ *
+ *     header page        made once, before any other process can see it; never written again
+ *     ring data          written by the producer, mapped read-only by consumers
+ *     ring control       a cursor a rank, each written by that rank alone
+ *
+ * Lines are 128 bytes: processors fetch cache lines in adjacent pairs. All-zero memory, which is what
+ * a new segment is made of, is a ring without records.
+ */
+#ifndef RZ_IPC_LAYOUT_H
+#define RZ_IPC_LAYOUT_H
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RZ_LINE_BYTES 128u
+
+static_assert(sizeof(_Atomic uint32_t) == 4, "shared words are plain words");
+static_assert(sizeof(_Atomic uint64_t) == 8, "shared words are plain words");
+static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2,
+              "atomics work between processes only if they take no lock");
+
+#define RZ_SEGMENT_MAGIC UINT64_C(0x30305A4B4E415252) /* "RRANKZ00" */
+#define RZ_SEGMENT_VERSION 1u
+
+struct rz_segment_header {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t page_bytes;
+    uint64_t total_bytes;
+};
+
+/* First line of the ring's data. */
+struct rz_ring_tail {
+    alignas(RZ_LINE_BYTES) _Atomic uint32_t published; /* low 32 bits of the last sequence number */
+};
+
+/* A slot: this, then the payload, rounded up to lines. */
+struct rz_ring_slot {
+    alignas(RZ_LINE_BYTES) _Atomic uint64_t stamp; /* sequence number of the record; 0: being written */
+    _Atomic uint64_t kind; /* type << 32 | bytes of payload */
+    _Atomic uint64_t payload[];
+};
+
+/* One a rank in the ring's control. */
+struct rz_ring_cursor {
+    alignas(RZ_LINE_BYTES) _Atomic uint32_t consumed; /* low 32 bits of the last one taken */
+};
+
+static_assert(sizeof(struct rz_ring_tail) == RZ_LINE_BYTES, "one line");
+static_assert(sizeof(struct rz_ring_cursor) == RZ_LINE_BYTES, "one line");
+static_assert(offsetof(struct rz_ring_slot, payload) == 16, "payload follows stamp and kind");
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * wait.h - wait until a shared word changes, a deadline passes, or a peer is gone.
+ *
+ * A waiter spins for some microseconds and then sleeps on the word with futex(2). Before it sleeps
+ * it sets its bit in the job's mask of sleepers; who changes a word makes the system call to wake
+ * only if it finds a bit there. Neither can miss the other:
+ *
+ *     waiter    sleepers |= me (seq_cst)     then  read the word (seq_cst), sleep if unchanged
+ *     waker     store the word (seq_cst)     then  read sleepers (seq_cst), wake if any
+ *
+ * In the single order of these four, either the waiter's read sees the new word or the waker's read
+ * sees the bit. The kernel compares the word once more before the waiter sleeps.
+ *
+ * Sleep is cut into slices; after each the watch is asked whether a peer is gone.
+ */
+#ifndef RZ_IPC_WAIT_H
+#define RZ_IPC_WAIT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "internal/error.h"
+
+/* RZ_OK, or the reason why waiting is useless, recorded in `err`. */
+typedef int rz_watch(void *context, struct rz_error *err);
+
+/* How one process waits. Not shared; one per rank. */
+struct rz_waiter {
+    _Atomic uint64_t *sleepers; /* shared by the job: bit r is set while rank r sleeps */
+    uint32_t rank;
+    uint64_t spin_ns; /* 0 where spinning would keep the one waited for from running */
+    rz_watch *watch;
+    void *watch_context;
+    uint64_t sleeps; /* waits that came to sleep */
+};
+
+/* rz_wait_spin_ns - how long it is worth spinning if `processes` of this host wait for each other: 0
+ * if they are more than the processors that this one may run on. */
+uint64_t rz_wait_spin_ns(uint32_t processes);
+
+/* rz_wait - wait until *word is not `seen`. Acquires what was written before the word changed.
+ *
+ *   rank     whom the word belongs to, for the error at the deadline
+ *   what     what that rank did not do then, in words: "join the job"
+ *
+ * RZ_OK; RZ_E_TIMEOUT; or what the watch returned. */
+int rz_wait(struct rz_waiter *waiter, const _Atomic uint32_t *word, uint32_t seen,
+            uint64_t deadline_ns, uint32_t rank, const char *what, struct rz_error *err);
+
+#define RZ_ALL_RANKS UINT64_MAX
+
+/* rz_wake - store `value` in *word, releasing what was written before, and wake whoever sleeps on it.
+ * `sleepers` as in the waiters'; `who` has the bits of the ranks that may be waiting for this word. */
+void rz_wake(_Atomic uint64_t *sleepers, uint64_t who, _Atomic uint32_t *word, uint32_t value);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * counters.c - what a job has done so far.
+ */
+#include "runtime/job.h"
+
+int rz_counters_read(const rz_job *job, struct rz_counters *counters)
+{
+    const size_t size = counters->size;
+    if (size < sizeof size)
+        return RZ_E_ARG;
+
+    struct rz_counters now = job->counters;
+    now.size = size;
+    now.sleeps = job->meeting.waiter.sleeps;
+    if (job->sampler != NULL) {
+        const struct rz_sampler_counters *sampler = job->sampler_ops->counters(job->sampler);
+        now.tiles_scanned = sampler->tiles_scanned;
+        now.tiles_exact = sampler->tiles_exact;
+        now.mass_passes = sampler->mass_passes;
+    }
+    memcpy(counters, &now, size < sizeof now ? size : sizeof now);
+    return RZ_OK;
+}

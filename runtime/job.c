@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * job.c - open and close a job.
+ */
+#include "runtime/job.h"
+
+#include <stdlib.h>
+
+static const struct rz_comm_ops *comm_for(const struct rz_plan *plan, struct rz_transport transport)
+{
+    return plan->comm == RZ_COMM_MPI ? transport.mpi_ops : &rz_comm_shm;
+}
+
+/* How a comm back end waits: on words of the meeting. */
+static int peers_wait(void *context, uint32_t rank, const _Atomic uint32_t *word, uint32_t seen,
+                      uint64_t deadline_ns, struct rz_error *err)
+{
+    struct rz_meeting *meeting = context;
+    return rz_wait(&meeting->waiter, word, seen, deadline_ns, rank, "hand in its logits", err);
+}
+
+static void peers_raise(void *context, _Atomic uint32_t *word, uint32_t value)
+{
+    struct rz_meeting *meeting = context;
+    const uint64_t rank_0 = 1; /* nobody else waits for logits */
+    rz_wake(&meeting->control->sleepers, rank_0, word, value);
+}
+
+static int peers_check(void *context, struct rz_error *err)
+{
+    return rz_meeting_check(context, err);
+}
+
+static int open_comm(rz_job *job, struct rz_error *err)
+{
+    const struct rz_plan *plan = &job->plan;
+    struct rz_comm_config config = {
+        .rank = job->local.rank,
+        .world = plan->world,
+        .max_rows = plan->max_rows,
+        .logit_bytes = rz_plan_logit_bytes(plan),
+        .peers = {.context = &job->meeting,
+                  .wait = peers_wait,
+                  .raise = peers_raise,
+                  .check = peers_check},
+    };
+    for (uint32_t r = 0; r < plan->world; r++) {
+        config.columns[r] = plan->columns[r];
+        config.row_stride[r] = rz_plan_row_stride(plan, r);
+        config.buffers[r] = job->meeting.logits[r];
+        config.lines[r] = &job->meeting.control->ranks[r].comm;
+        if (r > 0)
+            job->remote_row_bytes += plan->columns[r] * rz_plan_logit_bytes(plan);
+    }
+    job->comm_ops = comm_for(plan, job->transport);
+    return job->comm_ops->open(&config, job->transport.handle, &job->comm, err);
+}
+
+/* What only rank 0 needs: the sampler, and room for what it is asked to draw. */
+static int open_sampler(rz_job *job, struct rz_error *err)
+{
+    const struct rz_plan *plan = &job->plan;
+    job->sampler_ops = rz_sampler_find(plan->backend);
+    if (job->sampler_ops == NULL)
+        return rz_fail(err, RZ_E_UNSUPPORTED, RZ_NO_RANK, 0,
+                       "backend %u: this build or machine has none such", plan->backend);
+    job->sampler = job->sampler_ops->create(plan->vocab_size);
+    job->results = malloc(plan->max_rows * sizeof *job->results);
+    if (job->sampler == NULL || job->results == NULL)
+        return rz_fail(err, RZ_E_NOMEM, RZ_NO_RANK, 0,
+                       "no memory to sample from %u ids and %u rows", plan->vocab_size,
+                       plan->max_rows);
+    for (uint32_t r = 0; r < plan->world; r++)
+        job->shards[r] =
+            (struct rz_shard_view){.first = rz_plan_first(plan, r), .count = plan->columns[r]};
+    job->view = (struct rz_logits_view){.dtype = (enum rz_dtype)plan->dtype,
+                                        .vocab_size = plan->vocab_size,
+                                        .shard_count = plan->world,
+                                        .shards = job->shards};
+    rz_sequence_table_init(&job->sequences, plan->vocab_size);
+    return rz_request_create(&job->request, plan->max_rows, err);
+}
+
+/* Everything but the meeting and the transport. */
+static void close_parts(rz_job *job)
+{
+    if (job->comm_ops != NULL)
+        job->comm_ops->close(job->comm);
+    if (job->sampler_ops != NULL)
+        job->sampler_ops->destroy(job->sampler);
+    rz_sequence_table_free(&job->sequences);
+    rz_request_destroy(&job->request);
+    free(job->results);
+    free(job->record);
+}
+
+int rz_job_open(const struct rz_plan *plan, const struct rz_local *local, const char *name,
+                struct rz_transport transport, rz_job **out, struct rz_error *err)
+{
+    struct rz_error nobody_asked;
+    if (err == NULL)
+        err = &nobody_asked;
+
+    rz_job *job = calloc(1, sizeof *job);
+    if (job == NULL)
+        return rz_fail(err, RZ_E_NOMEM, RZ_NO_RANK, 0, "no memory for a job");
+    job->plan = *plan;
+    job->local = *local;
+    job->local.shm_dir = NULL; /* the caller's, until open returns */
+    job->transport = transport;
+    job->error.rank = RZ_NO_RANK;
+
+    /* What can fail on this rank alone comes before the meeting, where others would wait for it. */
+    int status = local->rank == 0 ? open_sampler(job, err) : RZ_OK;
+    job->record = status == RZ_OK ? calloc(1, rz_record_bytes(plan->max_rows)) : NULL;
+    if (status == RZ_OK && job->record == NULL)
+        status = rz_fail(err, RZ_E_NOMEM, RZ_NO_RANK, 0, "no memory for %u ids", plan->max_rows);
+    if (status == RZ_OK)
+        status = rz_meeting_open(&job->meeting, plan, local, name, err);
+    if (status != RZ_OK)
+        goto err_free;
+    status = open_comm(job, err);
+    if (status != RZ_OK)
+        goto err_leave;
+    *out = job;
+    return RZ_OK;
+
+err_leave:
+    rz_meeting_end(&job->meeting, status, err->rank);
+    rz_meeting_close(&job->meeting);
+err_free:
+    close_parts(job);
+    free(job);
+    return status;
+}
+
+int rz_open_local(const struct rz_options *options, const char *name, uint32_t rank, uint32_t world,
+                  rz_job **job, struct rz_error *err)
+{
+    if (job == NULL)
+        return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0, "job: expected a pointer, got NULL");
+    struct rz_plan plan;
+    struct rz_local local;
+    const int status = rz_options_resolve(options, rank, world, RZ_COMM_SHM, &plan, &local, err);
+    if (status != RZ_OK)
+        return status;
+    if (plan.comm == RZ_COMM_MPI)
+        return rz_fail(err, RZ_E_UNSUPPORTED, RZ_NO_RANK, 0,
+                       "comm: RZ_COMM_MPI needs a job opened by rz_open_mpi()");
+    return rz_job_open(&plan, &local, name, (struct rz_transport){0}, job, err);
+}
+
+int rz_job_end(rz_job *job, int status)
+{
+    /* A rank that waits for ids cannot tell who is late; the lines of all ranks can. */
+    if (status == RZ_E_TIMEOUT && job->local.rank != 0 && job->error.rank == 0) {
+        const uint32_t late = rz_meeting_late(&job->meeting, (uint32_t)job->step, 0);
+        if (late != 0)
+            rz_fail(&job->error, status, (int)late, 0, "rank %u did not hand in its logits in time",
+                    late);
+    }
+    rz_meeting_end(&job->meeting, status, job->error.rank);
+    job->over = status;
+    return status;
+}
+
+void rz_close(rz_job *job)
+{
+    if (job == NULL)
+        return;
+    const struct rz_transport transport = job->transport;
+    close_parts(job); /* the comm uses the meeting's memory: it goes first */
+    rz_meeting_close(&job->meeting);
+    free(job);
+    if (transport.release != NULL)
+        transport.release(transport.handle);
+}
+
+const struct rz_error *rz_last_error(const rz_job *job)
+{
+    return &job->error;
+}
+
+uint32_t rz_rank(const rz_job *job)
+{
+    return job->local.rank;
+}
+
+uint32_t rz_world(const rz_job *job)
+{
+    return job->plan.world;
+}
+
+void rz_shard(const rz_job *job, uint32_t *first, uint32_t *count)
+{
+    *first = rz_plan_first(&job->plan, job->local.rank);
+    *count = job->plan.columns[job->local.rank];
+}
+
+void *rz_logits(rz_job *job, size_t *row_stride)
+{
+    *row_stride = rz_plan_row_stride(&job->plan, job->local.rank);
+    return job->comm_ops->buffer(job->comm);
+}

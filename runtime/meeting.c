@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * meeting.c - ranks meet in a segment and agree, or learn why not.
+ *
+ * Every rank writes its plan into its part of the control and says `joined`. Rank 0 waits for all,
+ * compares, and gives the verdict: `running`, or `ended` with the rank that differs. The others
+ * wait for the verdict, so that all of them get the same error.
+ */
+#include "runtime/meeting.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "internal/clock.h"
+#include "internal/size_math.h"
+#include "ipc/liveness.h"
+#include "runtime/record.h"
+
+/* ------------------------------------------------------------------------------------------------
+ * Layout
+ */
+
+struct layout {
+    size_t control, ring_control, ring_data, logits[RZ_MAX_WORLD]; /* offsets */
+    size_t ring_control_bytes, ring_data_bytes, logits_bytes[RZ_MAX_WORLD];
+    size_t total;
+};
+
+static uint32_t record_bytes(const struct rz_plan *plan)
+{
+    return (uint32_t)rz_record_bytes(plan->max_rows);
+}
+
+static size_t control_bytes(void)
+{
+    return rz_round_up(sizeof(struct rz_job_control), rz_segment_page_bytes());
+}
+
+/* The whole page or pages that `bytes` more take, at *end, which moves on. */
+static size_t place(size_t *end, size_t bytes)
+{
+    const size_t at = *end;
+    *end += rz_round_up(bytes, rz_segment_page_bytes());
+    return at;
+}
+
+/* No sum here can wrap: rows, columns and ranks are bounded, and the worst product is 2^36 a rank. */
+static struct layout lay_out(const struct rz_plan *plan)
+{
+    struct layout layout = {
+        .ring_control_bytes = rz_ring_control_bytes(plan->world),
+        .ring_data_bytes = rz_ring_data_bytes(plan->ring_slots, record_bytes(plan)),
+    };
+    size_t end = rz_segment_page_bytes(); /* the header */
+    layout.control = place(&end, control_bytes());
+    layout.ring_control = place(&end, layout.ring_control_bytes);
+    layout.ring_data = place(&end, layout.ring_data_bytes);
+    for (uint32_t r = 0; r < plan->world && plan->comm == RZ_COMM_SHM; r++) {
+        layout.logits_bytes[r] =
+            plan->max_rows * rz_plan_row_stride(plan, r) * rz_plan_logit_bytes(plan);
+        layout.logits[r] = place(&end, layout.logits_bytes[r]);
+    }
+    layout.total = end;
+    return layout;
+}
+
+static int map(struct rz_meeting *meeting, size_t offset, size_t bytes, bool writable,
+               void **address, struct rz_error *err)
+{
+    bytes = rz_round_up(bytes, rz_segment_page_bytes());
+    const int status = rz_segment_map(&meeting->segment, offset, bytes, writable, address, err);
+    if (status == RZ_OK)
+        meeting->mapped[meeting->mapped_count++] =
+            (struct rz_mapping){.address = *address, .bytes = bytes};
+    return status;
+}
+
+static int map_control(struct rz_meeting *meeting, struct rz_error *err)
+{
+    void *address = NULL;
+    const int status =
+        map(meeting, rz_segment_page_bytes(), control_bytes(), true, &address, err);
+    meeting->control = address;
+    return status;
+}
+
+/* Everything whose size depends on the plan. */
+static int map_rest(struct rz_meeting *meeting, const struct rz_plan *plan, struct rz_error *err)
+{
+    const struct layout layout = lay_out(plan);
+    const bool producer = meeting->rank == 0;
+    if (meeting->segment.bytes != layout.total)
+        return rz_fail(err, RZ_E_CORRUPT, 0, 0, "segment: expected %zu bytes, got %zu",
+                       layout.total, meeting->segment.bytes);
+
+    struct rz_ring_config ring = {
+        .slots = plan->ring_slots,
+        .payload_bytes = record_bytes(plan),
+        .rank = meeting->rank,
+        .producer = 0,
+        .world = plan->world,
+        .first_sequence = 1,
+        .waiter = &meeting->waiter,
+    };
+    int status = map(meeting, layout.ring_control, layout.ring_control_bytes, true, &ring.control,
+                     err);
+    if (status == RZ_OK)
+        status = map(meeting, layout.ring_data, layout.ring_data_bytes, producer, &ring.data, err);
+    if (status != RZ_OK)
+        return status;
+    rz_ring_open(&meeting->ring, &ring);
+
+    for (uint32_t r = 0; r < plan->world && plan->comm == RZ_COMM_SHM; r++) {
+        if (!producer && r != meeting->rank)
+            continue;
+        status = map(meeting, layout.logits[r], layout.logits_bytes[r], r == meeting->rank,
+                     &meeting->logits[r], err);
+        if (status != RZ_OK)
+            return status;
+    }
+    return RZ_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * The end of a job, in one word: status, the rank that says so, the rank that it is about
+ */
+
+enum { ABOUT_NONE = 0xFF };
+
+static uint32_t pack_end(int status, uint32_t by, int about)
+{
+    const uint32_t rank = about >= 0 && about < (int)RZ_MAX_WORLD ? (uint32_t)about : ABOUT_NONE;
+    return (uint32_t)-status << 16 | by << 8 | rank;
+}
+
+static int fail_ended(const struct rz_meeting *meeting, uint32_t ended, struct rz_error *err)
+{
+    const int status = -(int)(ended >> 16 & 0xFF);
+    const uint32_t by = ended >> 8 & 0xFF;
+    const uint32_t about = ended & 0xFF;
+    const int rank = about < meeting->world ? (int)about : RZ_NO_RANK;
+    if (status == RZ_E_PEER_DIED)
+        return rz_fail(err, status, rank, 0, "rank %u: its process is gone", about);
+    if (status == RZ_E_CLOSED)
+        return rz_fail(err, status, rank, 0, "rank %u left the job", about);
+    if (status == RZ_E_MISMATCH && rank > 0) {
+        /* Copied once, then compared: another process wrote it. */
+        const struct rz_plan first = meeting->control->ranks[0].plan;
+        const struct rz_plan other = meeting->control->ranks[rank].plan;
+        if (rz_plan_compare(&first, &other, (uint32_t)rank, err) != RZ_OK)
+            return RZ_E_MISMATCH;
+    }
+    if (rank == RZ_NO_RANK || about == by)
+        return rz_fail(err, status, rank, 0, "rank %u ended the job: %s", by,
+                       rz_status_text(status));
+    return rz_fail(err, status, rank, 0, "rank %u ended the job because of rank %u: %s", by, about,
+                   rz_status_text(status));
+}
+
+void rz_meeting_end(struct rz_meeting *meeting, int status, int about)
+{
+    uint32_t none = 0;
+    /* acq_rel: what this rank wrote before is there for who reads why the job ended. Sleepers see it
+     * at the end of their slice. */
+    atomic_compare_exchange_strong_explicit(&meeting->control->ended, &none,
+                                            pack_end(status, meeting->rank, about),
+                                            memory_order_acq_rel, memory_order_relaxed);
+}
+
+int rz_meeting_check(struct rz_meeting *meeting, struct rz_error *err)
+{
+    /* acquire: pairs with rz_meeting_end(). */
+    const uint32_t ended = atomic_load_explicit(&meeting->control->ended, memory_order_acquire);
+    if (ended != 0)
+        return fail_ended(meeting, ended, err);
+    for (uint32_t r = 0; r < meeting->world; r++) {
+        /* acquire: a rank has claimed its lock before it says that it has joined. */
+        if (r == meeting->rank || atomic_load_explicit(&meeting->control->ranks[r].joined,
+                                                       memory_order_acquire) == 0)
+            continue;
+        if (rz_liveness_held(meeting->segment.fd, r))
+            continue;
+        rz_meeting_end(meeting, RZ_E_PEER_DIED, (int)r);
+        /* It may have said a last word before it went: what was said first counts. */
+        return fail_ended(meeting,
+                          atomic_load_explicit(&meeting->control->ended, memory_order_acquire), err);
+    }
+    return RZ_OK;
+}
+
+static int watch(void *meeting, struct rz_error *err)
+{
+    return rz_meeting_check(meeting, err);
+}
+
+uint32_t rz_meeting_late(const struct rz_meeting *meeting, uint32_t step, uint32_t otherwise)
+{
+    for (uint32_t r = 0; r < meeting->world; r++)
+        if (atomic_load_explicit(&meeting->control->ranks[r].comm.step, memory_order_relaxed) != step)
+            return r;
+    return otherwise;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * Meeting
+ */
+
+/* Say that this rank is here, with what it wants. */
+static void join(struct rz_meeting *meeting, const struct rz_plan *plan)
+{
+    struct rz_rank_control *mine = &meeting->control->ranks[meeting->rank];
+    mine->plan = *plan;
+    rz_wake(&meeting->control->sleepers, RZ_ALL_RANKS, &mine->joined, 1);
+}
+
+/* Rank 0: wait for all, then compare. */
+static int give_verdict(struct rz_meeting *meeting, const struct rz_plan *plan,
+                        uint64_t deadline_ns, struct rz_error *err)
+{
+    for (uint32_t r = 1; r < meeting->world; r++) {
+        const int status = rz_wait(&meeting->waiter, &meeting->control->ranks[r].joined, 0,
+                                   deadline_ns, r, "join the job", err);
+        if (status != RZ_OK)
+            return status;
+    }
+    for (uint32_t r = 1; r < meeting->world; r++) {
+        const struct rz_plan other = meeting->control->ranks[r].plan;
+        const int status = rz_plan_compare(plan, &other, r, err);
+        if (status != RZ_OK)
+            return status;
+    }
+    rz_segment_unlink(&meeting->segment);
+    rz_wake(&meeting->control->sleepers, RZ_ALL_RANKS, &meeting->control->running, 1);
+    return RZ_OK;
+}
+
+static int open_first(struct rz_meeting *meeting, const struct rz_plan *plan, const char *dir,
+                      const char *name, uint64_t deadline_ns, struct rz_error *err)
+{
+    int status = rz_segment_create(dir, name, lay_out(plan).total, &meeting->segment, err);
+    if (status == RZ_OK)
+        status = map_control(meeting, err);
+    if (status != RZ_OK)
+        return status;
+    meeting->waiter.sleepers = &meeting->control->sleepers;
+    status = map_rest(meeting, plan, err);
+    if (status != RZ_OK)
+        return status;
+    join(meeting, plan);
+    if (plan->world > 1) /* a job of one has nobody to find it */
+        status = rz_segment_publish(&meeting->segment, err);
+    return status == RZ_OK ? give_verdict(meeting, plan, deadline_ns, err) : status;
+}
+
+static int open_other(struct rz_meeting *meeting, const struct rz_plan *plan, const char *dir,
+                      const char *name, uint64_t deadline_ns, struct rz_error *err)
+{
+    int status = rz_segment_attach(dir, name, deadline_ns, &meeting->segment, err);
+    if (status == RZ_OK)
+        status = rz_liveness_claim(meeting->segment.fd, meeting->rank, err);
+    if (status == RZ_OK)
+        status = map_control(meeting, err);
+    if (status != RZ_OK)
+        return status;
+    meeting->waiter.sleepers = &meeting->control->sleepers;
+
+    const struct rz_plan first = meeting->control->ranks[0].plan;
+    const bool agree = rz_plan_compare(&first, plan, meeting->rank, err) == RZ_OK;
+    if (agree)
+        status = map_rest(meeting, plan, err);
+    if (status != RZ_OK)
+        return status;
+    join(meeting, plan);
+    if (meeting->rank >= first.world) /* rank 0 does not know of it, so it has to say so itself */
+        return RZ_E_MISMATCH;
+    status = rz_wait(&meeting->waiter, &meeting->control->running, 0, deadline_ns, 0,
+                     "open the job", err);
+    if (status == RZ_E_TIMEOUT) { /* rank 0 is there; who is not? */
+        for (uint32_t r = 1; r < meeting->world; r++)
+            if (atomic_load_explicit(&meeting->control->ranks[r].joined, memory_order_relaxed) == 0)
+                return rz_fail(err, RZ_E_TIMEOUT, (int)r, 0,
+                               "rank %u did not join the job in time", r);
+    }
+    return status;
+}
+
+int rz_meeting_open(struct rz_meeting *meeting, const struct rz_plan *plan,
+                    const struct rz_local *local, const char *name, struct rz_error *err)
+{
+    const uint64_t deadline_ns = rz_clock_ns() + local->open_timeout_ns;
+    *meeting = (struct rz_meeting){
+        .rank = local->rank,
+        .world = plan->world,
+        .segment = RZ_SEGMENT_NONE,
+        .waiter = {.rank = local->rank,
+                   .spin_ns = rz_wait_spin_ns(plan->world),
+                   .watch = watch,
+                   .watch_context = meeting},
+    };
+    int status = rz_segment_check_name(name, err);
+    if (status != RZ_OK)
+        return status;
+    status = local->rank == 0
+                 ? open_first(meeting, plan, local->shm_dir, name, deadline_ns, err)
+                 : open_other(meeting, plan, local->shm_dir, name, deadline_ns, err);
+    if (status != RZ_OK) {
+        if (meeting->control != NULL)
+            rz_meeting_end(meeting, status, err->rank);
+        rz_meeting_close(meeting);
+    }
+    return status;
+}
+
+void rz_meeting_close(struct rz_meeting *meeting)
+{
+    if (meeting->control != NULL)
+        rz_meeting_end(meeting, RZ_E_CLOSED, (int)meeting->rank);
+    for (uint32_t i = meeting->mapped_count; i-- > 0;)
+        munmap(meeting->mapped[i].address, meeting->mapped[i].bytes);
+    rz_segment_close(&meeting->segment);
+    *meeting = (struct rz_meeting){.segment = RZ_SEGMENT_NONE};
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * meeting.h - where the ranks of a job meet: the segment, what is laid out in it, who is alive, and
+ * how a job begins and ends for all of them.
+ *
+ *     [header] [control] [ring control] [ring data] [logits of rank 0] [of rank 1] ...
+ *
+ * Each part begins on a page. Control is fixed in size, so that ranks whose options differ can still
+ * tell each other so. The ring's data is writable for rank 0 only, a rank's logits for that rank
+ * only (and mapped by rank 0 besides); they exist if the job gathers through shared memory.
+ */
+#ifndef RZ_RUNTIME_MEETING_H
+#define RZ_RUNTIME_MEETING_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "comm/comm.h"
+#include "internal/error.h"
+#include "ipc/ring.h"
+#include "ipc/segment.h"
+#include "ipc/wait.h"
+#include "runtime/options.h"
+
+/* One rank's part of the control; written by that rank alone. */
+struct rz_rank_control {
+    alignas(RZ_LINE_BYTES) _Atomic uint32_t joined; /* 1 once `plan` is written */
+    alignas(RZ_LINE_BYTES) struct rz_comm_line comm;
+    alignas(RZ_LINE_BYTES) struct rz_plan plan;
+};
+
+struct rz_job_control {
+    alignas(RZ_LINE_BYTES) _Atomic uint32_t running; /* rank 0: 1 once all have joined and agree */
+    alignas(RZ_LINE_BYTES) _Atomic uint32_t ended;   /* 0, or why and by whom; set once, by any rank */
+    alignas(RZ_LINE_BYTES) _Atomic uint64_t sleepers; /* bit r: rank r sleeps in rz_wait() */
+    struct rz_rank_control ranks[RZ_MAX_WORLD];
+};
+
+struct rz_mapping {
+    void *address;
+    size_t bytes;
+};
+
+struct rz_meeting {
+    uint32_t rank;
+    uint32_t world;
+    struct rz_segment segment;
+    struct rz_mapping mapped[4 + RZ_MAX_WORLD]; /* to undo */
+    uint32_t mapped_count;
+
+    struct rz_job_control *control;
+    struct rz_waiter waiter;
+    struct rz_ring ring;
+    void *logits[RZ_MAX_WORLD]; /* shard buffers that are mapped here; others NULL */
+};
+
+/* rz_meeting_open - meet the other ranks of job `name`. The meeting stays where it is until it is
+ * closed. On failure nothing is left of it. Errors as of rz_open_local(); `err` is not NULL. */
+int rz_meeting_open(struct rz_meeting *meeting, const struct rz_plan *plan,
+                    const struct rz_local *local, const char *name, struct rz_error *err);
+
+/* rz_meeting_check - RZ_OK while the job goes on. Otherwise why it has ended, or which rank's
+ * process is gone. */
+int rz_meeting_check(struct rz_meeting *meeting, struct rz_error *err);
+
+/* rz_meeting_end - tell all ranks that the job is over because of `status`, which is about rank
+ * `about` (or RZ_NO_RANK). Only the first to say so is heard. */
+void rz_meeting_end(struct rz_meeting *meeting, int status, int about);
+
+/* rz_meeting_late - which rank has not posted `step`, its line being the measure; `otherwise` if all
+ * have. For naming the culprit of a timeout. */
+uint32_t rz_meeting_late(const struct rz_meeting *meeting, uint32_t step, uint32_t otherwise);
+
+/* Leave: the others learn it, if the job has not ended already. */
+void rz_meeting_close(struct rz_meeting *meeting);
+
+#endif

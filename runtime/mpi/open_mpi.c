@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * open_mpi.c - a job whose ranks are those of a communicator: rank 0 makes up a name, every rank
+ * learns it by MPI, and they meet under it as ranks without MPI do.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "rankzero/mpi.h"
+#include "runtime/job.h"
+#include "runtime/sequence.h"
+
+static int fail_mpi(struct rz_error *err, int code, const char *call)
+{
+    return rz_fail(err, RZ_E_COMM, RZ_NO_RANK, code, "%s failed", call);
+}
+
+/* Do all ranks share this host's memory? */
+static int check_one_host(MPI_Comm comm, uint32_t world, struct rz_error *err)
+{
+    MPI_Comm host;
+    int code = MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host);
+    if (code != MPI_SUCCESS)
+        return fail_mpi(err, code, "MPI_Comm_split_type");
+    int here = 0, least = 0;
+    MPI_Comm_size(host, &here);
+    MPI_Comm_free(&host);
+    code = MPI_Allreduce(&here, &least, 1, MPI_INT, MPI_MIN, comm);
+    if (code != MPI_SUCCESS)
+        return fail_mpi(err, code, "MPI_Allreduce");
+    if ((uint32_t)least != world)
+        return rz_fail(err, RZ_E_UNSUPPORTED, RZ_NO_RANK, 0,
+                       "expected all %u ranks on one host, got a host with %d of them", world,
+                       least);
+    return RZ_OK;
+}
+
+/* A rank that cannot go on must not leave the others waiting for it: all learn of it here. */
+static int agree_to_go_on(MPI_Comm comm, int rank, int status, struct rz_error *err)
+{
+    struct {
+        int status;
+        int rank;
+    } mine = {status, rank}, worst;
+    const int code = MPI_Allreduce(&mine, &worst, 1, MPI_2INT, MPI_MINLOC, comm);
+    if (code != MPI_SUCCESS)
+        return fail_mpi(err, code, "MPI_Allreduce");
+    if (status == RZ_OK && worst.status != RZ_OK)
+        return rz_fail(err, RZ_E_CLOSED, worst.rank, 0, "rank %d could not open the job: %s",
+                       worst.rank, rz_status_text(worst.status));
+    return status;
+}
+
+/* Rank 0's made-up name, on every rank. */
+static int share_name(MPI_Comm comm, int rank, char name[RZ_MAX_NAME], struct rz_error *err)
+{
+    uint64_t random = 0;
+    const int status = rank == 0 ? rz_seed_random(&random, err) : RZ_OK;
+    if (status == RZ_OK)
+        snprintf(name, RZ_MAX_NAME, "mpi-%ld-%016llx", (long)getpid(), (unsigned long long)random);
+    const int agreed = agree_to_go_on(comm, rank, status, err);
+    if (agreed != RZ_OK)
+        return agreed;
+    const int code = MPI_Bcast(name, RZ_MAX_NAME, MPI_CHAR, 0, comm);
+    return code == MPI_SUCCESS ? RZ_OK : fail_mpi(err, code, "MPI_Bcast");
+}
+
+static void free_communicator(void *transport)
+{
+    MPI_Comm_free(transport);
+    free(transport);
+}
+
+static int open_on(MPI_Comm comm, const struct rz_options *options, struct rz_transport transport,
+                   rz_job **job, struct rz_error *err)
+{
+    int rank, world;
+    MPI_Comm_rank(comm, &rank);
+    MPI_Comm_size(comm, &world);
+
+    struct rz_plan plan;
+    struct rz_local local;
+    int status = rz_options_resolve(options, (uint32_t)rank, (uint32_t)world, RZ_COMM_SHM, &plan,
+                                    &local, err);
+    status = agree_to_go_on(comm, rank, status, err);
+    if (status == RZ_OK)
+        status = check_one_host(comm, (uint32_t)world, err);
+    char name[RZ_MAX_NAME];
+    if (status == RZ_OK)
+        status = share_name(comm, rank, name, err);
+    if (status == RZ_OK)
+        status = rz_job_open(&plan, &local, name, transport, job, err);
+    return status;
+}
+
+int rz_open_mpi(MPI_Comm comm, const struct rz_options *options, rz_job **job, struct rz_error *err)
+{
+    int initialized = 0;
+    MPI_Initialized(&initialized);
+    if (!initialized)
+        return rz_fail(err, RZ_E_STATE, RZ_NO_RANK, 0,
+                       "rz_open_mpi: expected MPI to be initialised");
+    if (job == NULL)
+        return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0, "job: expected a pointer, got NULL");
+
+    MPI_Comm *own = malloc(sizeof *own);
+    if (own == NULL)
+        return rz_fail(err, RZ_E_NOMEM, RZ_NO_RANK, 0, "no memory for a communicator");
+    const int code = MPI_Comm_dup(comm, own);
+    if (code != MPI_SUCCESS) {
+        free(own);
+        return fail_mpi(err, code, "MPI_Comm_dup");
+    }
+    MPI_Comm_set_errhandler(*own, MPI_ERRORS_RETURN);
+
+    const struct rz_transport transport = {
+        .mpi_ops = &rz_comm_mpi, .handle = own, .release = free_communicator};
+    const int status = open_on(*own, options, transport, job, err);
+    if (status != RZ_OK)
+        free_communicator(own);
+    return status;
+}

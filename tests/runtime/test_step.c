@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_step.c - steps of jobs whose ranks are processes: the same ids everywhere, however the
+ * vocabulary is split, and what a bad call leaves behind.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "tests/runtime/ranks.h"
+#include "tests/runtime/rows.h"
+
+enum { ROWS = 6, STEPS = 4, VOCAB = 1003, SEED = 20 };
+
+/* One run of STEPS steps; every rank hashes the ids it gets. */
+struct run {
+    struct rz_options options;
+    bool own_buffer;       /* the caller's memory instead of rz_logits() */
+    bool split_step;       /* begin, ready, finish instead of rz_step */
+    uint64_t hash[RZ_MAX_WORLD];
+};
+
+static void hash_ids(uint64_t *hash, const int32_t *ids, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        *hash = (*hash ^ (uint32_t)ids[i]) * UINT64_C(0x100000001B3);
+}
+
+/* Every kind of filter and edit, one a row. */
+static void make_rows(struct rz_row *rows, struct rz_sampling *samplings, uint64_t step)
+{
+    static const int32_t history[] = {1, 2, 3, 500, 501, 2};
+    static const struct rz_bias bias[] = {{7, 3.0f}, {900, -4.0f}};
+    for (uint32_t r = 0; r < ROWS; r++) {
+        rz_sampling_init(&samplings[r]);
+        samplings[r].flags = RZ_SAMPLING_SEED | RZ_SAMPLING_LOGPROBS;
+        samplings[r].seed = SEED + r;
+        samplings[r].top_logprobs = 3;
+        rows[r] = (struct rz_row){.logits_row = r,
+                                  .sampling = &samplings[r],
+                                  .flags = RZ_ROW_POSITION,
+                                  .position = 100 + step};
+    }
+    samplings[1].temperature = 0.0f;
+    samplings[2].top_k = 20;
+    samplings[2].temperature = 0.7f;
+    samplings[3].top_p = 0.9f;
+    samplings[3].min_p = 0.01f;
+    samplings[4].repetition_penalty = 1.3f;
+    samplings[4].frequency_penalty = 0.5f;
+    samplings[4].presence_penalty = 0.25f;
+    samplings[4].bias = bias;
+    samplings[4].bias_count = 2;
+    rows[4].prompt_ids = history;
+    rows[4].prompt_count = 3;
+    rows[4].output_ids = history + 3;
+    rows[4].output_count = 3;
+    rows[5].draws = 3;
+}
+
+static int run_steps(uint32_t rank, uint32_t world, const char *name, void *argument)
+{
+    struct run *run = argument;
+    rz_job *job = rank_open(&run->options, name, rank, world);
+    const uint32_t dtype = run->options.dtype;
+    uint32_t first, columns;
+    rz_shard(job, &first, &columns);
+    const size_t own_stride = columns + 5;
+    void *own = calloc(ROWS * own_stride, sizeof(float));
+
+    struct rz_row rows[ROWS];
+    struct rz_sampling samplings[ROWS];
+    int32_t ids[256];
+    uint32_t count;
+    uint64_t hash = UINT64_C(0xCBF29CE484222325);
+    for (uint64_t step = 0; step < STEPS; step++) {
+        struct rz_batch batch;
+        rz_batch_init(&batch);
+        batch.logits_rows = ROWS;
+        if (run->own_buffer) {
+            rows_write(own, own_stride, dtype, SEED, step * ROWS, ROWS, first, columns);
+            batch.logits = own;
+            batch.row_stride = own_stride;
+        } else {
+            rows_write_shard(job, dtype, SEED, step * ROWS, ROWS);
+        }
+        if (rank == 0) {
+            make_rows(rows, samplings, step);
+            batch.rows = rows;
+            batch.row_count = ROWS;
+        }
+        int status;
+        if (run->split_step) {
+            status = rz_step_begin(job, &batch);
+            int ready = 0;
+            while (status == RZ_OK && (ready = rz_step_ready(job)) == 0)
+                ;
+            rank_expect(status == RZ_OK && ready == 1, "%s", rz_last_error(job)->text);
+            status = rz_step_finish(job, ids, &count, NULL);
+        } else {
+            status = rz_step(job, &batch, ids, &count, NULL);
+        }
+        rank_expect(status == RZ_OK, "rank %u step %llu: %s", rank, (unsigned long long)step,
+                    rz_last_error(job)->text);
+        rank_expect(count == ROWS + 2, "got %u ids", count);
+        hash_ids(&hash, ids, count);
+    }
+    free(own);
+    rz_close(job);
+    /* The parent cannot see this process's memory: the hash goes back through a pipe that it reads
+     * after the ranks have ended. */
+    char line[64];
+    const int length = snprintf(line, sizeof line, "%u %llx\n", rank, (unsigned long long)hash);
+    rank_expect(write(3, line, (size_t)length) == length, "pipe");
+    return 0;
+}
+
+/* The hash of a run, which all ranks must agree on. */
+static uint64_t hash_of(struct run *run, uint32_t world)
+{
+    int pipe_fd[2];
+    assert_int_equal(pipe(pipe_fd), 0);
+    if (pipe_fd[1] != 3)
+        assert_int_equal(dup2(pipe_fd[1], 3), 3);
+    ranks_run(world, run_steps, run);
+    if (pipe_fd[1] != 3)
+        close(3);
+    close(pipe_fd[1]);
+    FILE *lines = fdopen(pipe_fd[0], "r");
+    unsigned rank;
+    unsigned long long hash, first = 0;
+    uint32_t seen = 0;
+    while (fscanf(lines, "%u %llx", &rank, &hash) == 2) {
+        if (seen++ == 0)
+            first = hash;
+        assert_int_equal(hash, first);
+    }
+    fclose(lines);
+    assert_int_equal(seen, world);
+    return first;
+}
+
+static void same_ids_for_every_world_split_dtype_and_back_end(void **state)
+{
+    (void)state;
+    static const uint32_t uneven[RZ_MAX_WORLD] = {1, 500, 17, 485};
+    static const uint32_t with_nothing[RZ_MAX_WORLD] = {0, 1003, 0};
+    const struct {
+        uint32_t world;
+        const uint32_t *split;
+    } shapes[] = {{1, NULL}, {2, NULL}, {3, NULL}, {4, NULL}, {8, NULL}, {4, uneven}, {3, with_nothing}};
+
+    uint64_t expected = 0;
+    for (uint32_t backend = RZ_BACKEND_REFERENCE; backend <= RZ_BACKEND_CPU; backend++)
+        for (uint32_t dtype = RZ_F32; dtype <= RZ_BF16; dtype++)
+            for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+                struct run run = {.own_buffer = i % 2 == 1, .split_step = i % 3 == 2};
+                rz_options_init(&run.options);
+                run.options.vocab_size = VOCAB;
+                run.options.dtype = dtype;
+                run.options.backend = backend;
+                run.options.split = shapes[i].split;
+                const uint64_t hash = hash_of(&run, shapes[i].world);
+                if (expected == 0)
+                    expected = hash;
+                assert_int_equal(hash, expected);
+            }
+    print_message("hash of all: %llx\n", (unsigned long long)expected);
+    assert_int_equal(shm_leftovers(), 0);
+}
+
+/* ------------------------------------------------------------------------------------------------ */
+
+/* A job of one rank with its logits written, for what needs no peers. */
+static rz_job *open_alone(uint32_t rows)
+{
+    struct rz_options options;
+    rz_options_init(&options);
+    options.vocab_size = VOCAB;
+    rz_job *job = NULL;
+    struct rz_error err;
+    char name[RZ_MAX_NAME];
+    snprintf(name, sizeof name, "test-%d-alone", (int)getpid());
+    if (rz_open_local(&options, name, 0, 1, &job, &err) != RZ_OK)
+        fail_msg("%s", err.text);
+    rows_write_shard(job, RZ_F32, SEED, 0, rows);
+    return job;
+}
+
+static int step_rows(rz_job *job, const struct rz_row *rows, uint32_t row_count, int32_t *ids,
+                     struct rz_result *results)
+{
+    struct rz_batch batch;
+    rz_batch_init(&batch);
+    batch.logits_rows = 2;
+    batch.rows = rows;
+    batch.row_count = row_count;
+    uint32_t count;
+    return rz_step(job, &batch, ids, &count, results);
+}
+
+static struct rz_sampling seeded(uint64_t seed)
+{
+    struct rz_sampling sampling;
+    rz_sampling_init(&sampling);
+    sampling.flags = RZ_SAMPLING_SEED;
+    sampling.seed = seed;
+    return sampling;
+}
+
+static void a_sequence_draws_what_its_history_spelt_out_draws(void **state)
+{
+    (void)state;
+    rz_job *job = open_alone(2);
+    struct rz_sampling sampling = seeded(5);
+    sampling.repetition_penalty = 1.5f;
+    sampling.frequency_penalty = 1.0f;
+    sampling.presence_penalty = 0.5f;
+    const int32_t prompt[] = {4, 8, 15, 16};
+    rz_sequence sequence;
+    assert_int_equal(rz_sequence_open(job, &sampling, prompt, 4, &sequence), RZ_OK);
+
+    int32_t output[64];
+    for (uint32_t n = 0; n < 64; n++) {
+        const struct rz_row rows[] = {
+            {.sequence = sequence},
+            {.sampling = &sampling,
+             .prompt_ids = prompt,
+             .prompt_count = 4,
+             .output_ids = output,
+             .output_count = n},
+        };
+        int32_t ids[2];
+        struct rz_result results[2];
+        assert_int_equal(step_rows(job, rows, 2, ids, results), RZ_OK);
+        assert_int_equal(ids[0], ids[1]);
+        assert_int_equal(results[0].position, 4 + n);
+        assert_int_equal(results[1].position, 4 + n);
+        output[n] = ids[0];
+    }
+    assert_int_equal(rz_sequence_close(job, sequence), RZ_OK);
+    assert_int_equal(rz_sequence_close(job, sequence), RZ_E_SEQUENCE);
+    rz_close(job);
+}
+
+static void stop_ids_wait_for_min_tokens(void **state)
+{
+    (void)state;
+    rz_job *job = open_alone(2);
+    struct rz_sampling sampling = seeded(5);
+    const struct rz_bias bias = {42, 100.0f}; /* nothing else would ever be drawn */
+    const int32_t stop = 42;
+    sampling.bias = &bias;
+    sampling.bias_count = 1;
+    sampling.stop_ids = &stop;
+    sampling.stop_count = 1;
+    sampling.min_tokens = 3;
+    rz_sequence sequence;
+    assert_int_equal(rz_sequence_open(job, &sampling, NULL, 0, &sequence), RZ_OK);
+    for (int n = 0; n < 5; n++) {
+        int32_t id;
+        const struct rz_row row = {.sequence = sequence};
+        assert_int_equal(step_rows(job, &row, 1, &id, NULL), RZ_OK);
+        assert_int_equal(id == 42, n >= 3);
+    }
+    rz_close(job);
+}
+
+static void a_draft_row_leaves_the_history_alone(void **state)
+{
+    (void)state;
+    rz_job *job = open_alone(2);
+    struct rz_sampling sampling = seeded(9);
+    sampling.presence_penalty = 3.0f;
+    const int32_t prompt[] = {1};
+    rz_sequence sequence;
+    assert_int_equal(rz_sequence_open(job, &sampling, prompt, 1, &sequence), RZ_OK);
+
+    /* Drafts of the same sequence, each following the ones before. */
+    int32_t drafts[3], again[3];
+    for (uint32_t n = 0; n < 3; n++) {
+        const struct rz_row row = {.sequence = sequence,
+                                   .flags = RZ_ROW_DRAFT,
+                                   .output_ids = drafts,
+                                   .output_count = n};
+        assert_int_equal(step_rows(job, &row, 1, &drafts[n], NULL), RZ_OK);
+    }
+    /* Drawing for good gives what the drafts were. */
+    for (uint32_t n = 0; n < 2; n++) {
+        const struct rz_row row = {.sequence = sequence};
+        assert_int_equal(step_rows(job, &row, 1, &again[n], NULL), RZ_OK);
+        assert_int_equal(again[n], drafts[n]);
+    }
+    /* And so does appending what was accepted. */
+    rz_sequence copy;
+    assert_int_equal(rz_sequence_open(job, &sampling, prompt, 1, &copy), RZ_OK);
+    assert_int_equal(rz_sequence_append(job, copy, drafts, 2), RZ_OK);
+    const struct rz_row rows[] = {{.sequence = sequence}, {.sequence = copy}};
+    int32_t ids[2];
+    assert_int_equal(step_rows(job, rows, 2, ids, NULL), RZ_OK);
+    assert_int_equal(ids[0], ids[1]);
+    assert_int_equal(ids[0], drafts[2]);
+    rz_close(job);
+}
+
+static void a_row_without_a_seed_reports_one_that_repeats_it(void **state)
+{
+    (void)state;
+    rz_job *job = open_alone(2);
+    struct rz_sampling sampling;
+    rz_sampling_init(&sampling);
+    const struct rz_row rows[] = {{.sampling = &sampling}, {.sampling = &sampling}};
+    int32_t ids[2], id;
+    struct rz_result results[2];
+    assert_int_equal(step_rows(job, rows, 2, ids, results), RZ_OK);
+    assert_int_not_equal(results[0].seed, results[1].seed);
+    for (int i = 0; i < 2; i++) {
+        const struct rz_sampling same = seeded(results[i].seed);
+        const struct rz_row row = {.sampling = &same};
+        assert_int_equal(step_rows(job, &row, 1, &id, NULL), RZ_OK);
+        assert_int_equal(id, ids[i]);
+    }
+    rz_close(job);
+}
+
+/* ------------------------------------------------------------------------------------------------ */
+
+static void expect_refusal(rz_job *job, const struct rz_row *rows, uint32_t count, int status,
+                           const char *text)
+{
+    int32_t ids[256];
+    assert_int_equal(step_rows(job, rows, count, ids, NULL), status);
+    if (strstr(rz_last_error(job)->text, text) == NULL)
+        fail_msg("expected \"%s\" in \"%s\"", text, rz_last_error(job)->text);
+}
+
+static void bad_rows_are_refused_by_name_and_the_job_goes_on(void **state)
+{
+    (void)state;
+    rz_job *job = open_alone(2);
+    const struct rz_sampling good = seeded(1);
+    const int32_t bad_id = VOCAB;
+
+#define REFUSED_SAMPLING(field, value, text)                                                       \
+    do {                                                                                           \
+        struct rz_sampling bad = seeded(1);                                                        \
+        bad.field = value;                                                                         \
+        const struct rz_row rows[] = {{.sampling = &good}, {.sampling = &bad}};                    \
+        expect_refusal(job, rows, 2, RZ_E_ARG, "row 1: " text);                                    \
+    } while (0)
+    REFUSED_SAMPLING(temperature, -1.0f, "temperature: expected a finite number >= 0, got -1");
+    REFUSED_SAMPLING(temperature, NAN, "temperature");
+    REFUSED_SAMPLING(temperature, INFINITY, "temperature");
+    REFUSED_SAMPLING(top_p, 0.0f, "top_p: expected a number in (0, 1], got 0");
+    REFUSED_SAMPLING(top_p, 1.5f, "top_p");
+    REFUSED_SAMPLING(min_p, 1.0f, "min_p: expected a number in [0, 1), got 1");
+    REFUSED_SAMPLING(min_p, -0.5f, "min_p");
+    REFUSED_SAMPLING(repetition_penalty, 0.0f, "repetition_penalty");
+    REFUSED_SAMPLING(frequency_penalty, 200.0f, "frequency_penalty");
+    REFUSED_SAMPLING(presence_penalty, NAN, "presence_penalty");
+    REFUSED_SAMPLING(top_logprobs, 21, "top_logprobs: expected 0 to 20, got 21");
+    REFUSED_SAMPLING(logprobs_mode, 2, "logprobs_mode");
+    REFUSED_SAMPLING(flags, 64, "flags");
+    REFUSED_SAMPLING(size, 3, "sampling: expected a struct made by rz_sampling_init()");
+    REFUSED_SAMPLING(banned_count, 1, "banned_ids: expected 1 ids, got NULL");
+#undef REFUSED_SAMPLING
+
+    const struct rz_row bad_prompt = {.sampling = &good, .prompt_ids = &bad_id, .prompt_count = 1};
+    expect_refusal(job, &bad_prompt, 1, RZ_E_ARG,
+                   "row 0: prompt_ids: expected ids from 0 to 1002, got 1003");
+    const struct rz_row bad_logits_row = {.sampling = &good, .logits_row = 2};
+    expect_refusal(job, &bad_logits_row, 1, RZ_E_ARG, "logits_row: expected 0 to 1, got 2");
+    const struct rz_row many = {.sampling = &good, .draws = 257};
+    expect_refusal(job, &many, 1, RZ_E_ARG, "draws: expected at most 256 ids");
+    const struct rz_row nobody = {.sequence = 77};
+    expect_refusal(job, &nobody, 1, RZ_E_SEQUENCE, "sequence 0x4d");
+    const struct rz_row nothing = {.logits_row = 0};
+    expect_refusal(job, &nothing, 1, RZ_E_ARG, "sampling");
+
+    rz_sequence sequence;
+    assert_int_equal(rz_sequence_open(job, &good, NULL, 0, &sequence), RZ_OK);
+    const struct rz_row twice[] = {{.sequence = sequence}, {.sequence = sequence}};
+    expect_refusal(job, twice, 2, RZ_E_ARG, "row 1: the sequence is in an earlier row");
+    int32_t ids[1];
+    assert_int_equal(step_rows(job, twice, 1, ids, NULL), RZ_OK); /* once is fine after that */
+    rz_close(job);
+}
+
+static void a_full_sequence_is_refused(void **state)
+{
+    (void)state;
+    rz_job *job = open_alone(2);
+    struct rz_sampling sampling = seeded(1);
+    sampling.max_tokens = 2;
+    rz_sequence sequence;
+    assert_int_equal(rz_sequence_open(job, &sampling, NULL, 0, &sequence), RZ_OK);
+    const struct rz_row row = {.sequence = sequence};
+    int32_t id;
+    assert_int_equal(step_rows(job, &row, 1, &id, NULL), RZ_OK);
+    const int32_t two[] = {1, 2};
+    assert_int_equal(rz_sequence_append(job, sequence, two, 2), RZ_E_SEQUENCE);
+    assert_int_equal(rz_sequence_append(job, sequence, two, 1), RZ_OK);
+    expect_refusal(job, &row, 1, RZ_E_SEQUENCE, "max_tokens of 2");
+    rz_close(job);
+}
+
+static void the_halves_of_a_step_keep_their_order(void **state)
+{
+    (void)state;
+    rz_job *job = open_alone(2);
+    const struct rz_sampling sampling = seeded(1);
+    const struct rz_row row = {.sampling = &sampling};
+    struct rz_batch batch;
+    rz_batch_init(&batch);
+    batch.logits_rows = 1;
+    batch.rows = &row;
+    batch.row_count = 1;
+    int32_t ids[1];
+    uint32_t count;
+    assert_int_equal(rz_step_finish(job, ids, &count, NULL), RZ_E_STATE);
+    assert_int_equal(rz_step_ready(job), RZ_E_STATE);
+    assert_int_equal(rz_step_begin(job, &batch), RZ_OK);
+    assert_int_equal(rz_step_begin(job, &batch), RZ_E_STATE);
+    assert_int_equal(rz_step_finish(job, NULL, &count, NULL), RZ_E_ARG);
+    assert_int_equal(rz_step_ready(job), 1);
+    assert_int_equal(rz_step_finish(job, ids, &count, NULL), RZ_OK);
+    assert_int_equal(count, 1);
+    rz_close(job);
+}
+
+static void counters_count(void **state)
+{
+    (void)state;
+    rz_job *job = open_alone(2);
+    const struct rz_sampling sampling = seeded(1);
+    const struct rz_row row = {.sampling = &sampling, .draws = 5};
+    int32_t ids[5];
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(step_rows(job, &row, 1, ids, NULL), RZ_OK);
+    struct rz_counters counters;
+    rz_counters_init(&counters);
+    assert_int_equal(rz_counters_read(job, &counters), RZ_OK);
+    assert_int_equal(counters.steps, 3);
+    assert_int_equal(counters.ids, 15);
+    assert_true(counters.sample_ns > 0);
+    assert_true(counters.tiles_scanned >= 3 * ((VOCAB + 15) / 16));
+    assert_true(counters.tiles_exact >= 15);
+    assert_int_equal(counters.bytes_gathered, 0);
+    rz_close(job);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_ids_for_every_world_split_dtype_and_back_end),
+        cmocka_unit_test(a_sequence_draws_what_its_history_spelt_out_draws),
+        cmocka_unit_test(stop_ids_wait_for_min_tokens),
+        cmocka_unit_test(a_draft_row_leaves_the_history_alone),
+        cmocka_unit_test(a_row_without_a_seed_reports_one_that_repeats_it),
+        cmocka_unit_test(bad_rows_are_refused_by_name_and_the_job_goes_on),
+        cmocka_unit_test(a_full_sequence_is_refused),
+        cmocka_unit_test(the_halves_of_a_step_keep_their_order),
+        cmocka_unit_test(counters_count),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
