@@ -6,8 +6,8 @@
  *     ring data          written by the producer, mapped read-only by consumers
  *     ring control       a cursor a rank, each written by that rank alone
  *
- * Lines are 128 bytes: processors fetch cache lines in adjacent pairs. All-zero memory, which is what
- * a new segment is made of, is a ring without records.
+ * Lines are 128 bytes: processors fetch cache lines in adjacent pairs. All-zero memory, which is
+ * what a new segment is made of, is a ring without records.
  */
 #ifndef RZ_IPC_LAYOUT_H
 #define RZ_IPC_LAYOUT_H
@@ -40,10 +40,10 @@ struct rz_ring_tail {
     alignas(RZ_LINE_BYTES) _Atomic uint32_t published; /* low 32 bits of the last sequence number */
 };
 
-/* A slot: this, then the payload, rounded up to lines. */
+/* A slot: this, then the payload, rounded up to lines. A stamp of 0: the record is being written. */
 struct rz_ring_slot {
-    alignas(RZ_LINE_BYTES) _Atomic uint64_t stamp; /* sequence number of the record; 0: being written */
-    _Atomic uint64_t kind; /* type << 32 | bytes of payload */
+    alignas(RZ_LINE_BYTES) _Atomic uint64_t stamp; /* sequence number of the record */
+    _Atomic uint64_t kind;                         /* type << 32 | bytes of payload */
     _Atomic uint64_t payload[];
 };
 

@@ -29,6 +29,9 @@ size_t rz_ring_control_bytes(uint32_t world)
 
 void rz_ring_open(struct rz_ring *ring, const struct rz_ring_config *config)
 {
+    assert(config->slots != 0 && (config->slots & (config->slots - 1)) == 0);
+    assert(config->rank < config->world && config->producer < config->world);
+    assert(config->first_sequence > 0); /* 0 is the stamp of no record */
     *ring = (struct rz_ring){
         .config = *config,
         .tail = config->data,
@@ -40,8 +43,8 @@ void rz_ring_open(struct rz_ring *ring, const struct rz_ring_config *config)
     };
     if (config->rank != config->producer)
         return;
-    /* relaxed: no other process sees the ring before the producer has opened it, and they come to it
-     * by way of the file's name. */
+    /* relaxed: no other process sees the ring before the producer has opened it, and they come to
+     * it by way of the file's name. */
     const uint32_t before = (uint32_t)(config->first_sequence - 1);
     atomic_store_explicit(&ring->tail->published, before, memory_order_relaxed);
     for (uint32_t r = 0; r < config->world; r++)
@@ -58,23 +61,26 @@ static struct rz_ring_slot *slot_of(const struct rz_ring *ring, uint64_t sequenc
  * Producer
  */
 
-/* Wait until `rank` has taken the record that is in the next record's slot. */
+/* Wait until `rank` has left the next record's slot. *behind: how many records it has yet to take.
+ */
 static int wait_for_consumer(struct rz_ring *ring, uint32_t rank, uint64_t deadline_ns,
-                             struct rz_error *err)
+                             uint32_t *behind, struct rz_error *err)
 {
     const struct rz_ring_config *config = &ring->config;
     const _Atomic uint32_t *word = &ring->cursors[rank].consumed;
     for (;;) {
-        /* acquire: pairs with the store of the cursor in rz_ring_consume(), so that its reads of the
-         * slot come before our writes to it. */
+        /* acquire: pairs with the store of the cursor in rz_ring_consume(), so that its reads of
+         * the slot come before our writes to it. */
         const uint32_t consumed = atomic_load_explicit(word, memory_order_acquire);
-        const uint32_t behind = (uint32_t)ring->next - 1 - consumed;
-        if (behind > config->slots)
+        const uint32_t count = (uint32_t)(ring->next - 1) - consumed;
+        if (count > config->slots)
             return rz_fail(err, RZ_E_CORRUPT, (int)rank, 0,
                            "rank %u's cursor: expected at most %u records behind, got %u", rank,
-                           config->slots, behind);
-        if (behind < config->slots)
+                           config->slots, count);
+        if (count < config->slots) {
+            *behind = count;
             return RZ_OK;
+        }
         const int status = rz_wait(config->waiter, word, consumed, deadline_ns, rank,
                                    "take a record from the full ring", err);
         if (status != RZ_OK)
@@ -82,7 +88,9 @@ static int wait_for_consumer(struct rz_ring *ring, uint32_t rank, uint64_t deadl
     }
 }
 
-/* Make sure that every consumer has left the next record's slot. */
+/* Make sure that every consumer has left the next record's slot. The cursors are looked at only
+ * when the room that was found the last time is used up: once in `slots` records if consumers keep
+ * up. */
 static int make_room(struct rz_ring *ring, uint64_t deadline_ns, struct rz_error *err)
 {
     const struct rz_ring_config *config = &ring->config;
@@ -92,33 +100,30 @@ static int make_room(struct rz_ring *ring, uint64_t deadline_ns, struct rz_error
     for (uint32_t r = 0; r < config->world; r++) {
         if (r == config->producer)
             continue;
-        const int status = wait_for_consumer(ring, r, deadline_ns, err);
+        uint32_t behind = 0;
+        const int status = wait_for_consumer(ring, r, deadline_ns, &behind, err);
         if (status != RZ_OK)
             return status;
-        /* acquire: as in wait_for_consumer(). */
-        const uint32_t consumed =
-            atomic_load_explicit(&ring->cursors[r].consumed, memory_order_acquire);
-        const uint32_t behind = (uint32_t)ring->next - 1 - consumed;
         most_behind = behind > most_behind ? behind : most_behind;
     }
-    /* A cursor that moved between the two looks is caught the next time round. */
-    if (most_behind < config->slots)
-        ring->free_until = ring->next + (config->slots - most_behind);
+    ring->free_until = ring->next + (config->slots - most_behind);
     return RZ_OK;
 }
 
+/* Each word is stored with release: a reader that loads it (acquire) while it is being written sees
+ * at its second look at the stamp that the slot was invalid before, and drops what it has read. */
 static void write_words(_Atomic uint64_t *to, const void *from, size_t bytes)
 {
     const char *source = from;
     for (; bytes >= sizeof(uint64_t); bytes -= sizeof(uint64_t), source += sizeof(uint64_t)) {
         uint64_t word;
         memcpy(&word, source, sizeof word);
-        atomic_store_explicit(to++, word, memory_order_relaxed);
+        atomic_store_explicit(to++, word, memory_order_release);
     }
     if (bytes > 0) {
         uint64_t word = 0;
         memcpy(&word, source, bytes);
-        atomic_store_explicit(to, word, memory_order_relaxed);
+        atomic_store_explicit(to, word, memory_order_release);
     }
 }
 
@@ -132,14 +137,14 @@ int rz_ring_publish(struct rz_ring *ring, uint32_t type, const void *payload, si
         return status;
 
     struct rz_ring_slot *slot = slot_of(ring, ring->next);
-    /* acquire: the words below are written after the slot is invalid, so that a reader who sees one
-     * of them sees at its second look that the stamp is not what it was. */
-    atomic_exchange_explicit(&slot->stamp, 0, memory_order_acq_rel);
-    atomic_store_explicit(&slot->kind, (uint64_t)type << 32 | bytes, memory_order_relaxed);
+    /* relaxed: the releases of the words below carry it to who reads any of them. */
+    atomic_store_explicit(&slot->stamp, 0, memory_order_relaxed);
+    /* release: as in write_words(). */
+    atomic_store_explicit(&slot->kind, (uint64_t)type << 32 | bytes, memory_order_release);
     write_words(slot->payload, payload, bytes);
     /* release: pairs with the first load of the stamp in rz_ring_consume(). */
     atomic_store_explicit(&slot->stamp, ring->next, memory_order_release);
-    /* Pairs with the loads of the tail in rz_wait() and rz_ring_poll(). */
+    /* Pairs with the acquires of the tail in rz_wait() and rz_ring_poll(). */
     rz_wake(config->waiter->sleepers, RZ_ALL_RANKS, &ring->tail->published, (uint32_t)ring->next);
     ring->next++;
     return RZ_OK;
@@ -156,7 +161,8 @@ int rz_ring_poll(const struct rz_ring *ring)
            (uint32_t)(ring->next - 1);
 }
 
-/* Each word is loaded with acquire, so that the second look at the stamp comes after all of them. */
+/* Each word is loaded with acquire, so that the second look at the stamp comes after all of them.
+ * Pairs with the releases in write_words(). */
 static void read_words(void *to, const _Atomic uint64_t *from, size_t bytes)
 {
     char *target = to;
@@ -192,6 +198,7 @@ int rz_ring_consume(struct rz_ring *ring, uint32_t *type, void *payload, size_t 
     const uint64_t stamp = atomic_load_explicit(&slot->stamp, memory_order_acquire);
     if (stamp != ring->next)
         return fail_stamp(ring, stamp, err);
+    /* acquire: as in read_words(). */
     const uint64_t kind = atomic_load_explicit(&slot->kind, memory_order_acquire);
     const uint32_t length = (uint32_t)kind;
     if (length > config->payload_bytes || length > capacity)
@@ -199,6 +206,7 @@ int rz_ring_consume(struct rz_ring *ring, uint32_t *type, void *payload, size_t 
                        "ring: expected a record of at most %zu bytes, got %u",
                        capacity < config->payload_bytes ? capacity : config->payload_bytes, length);
     read_words(payload, slot->payload, length);
+    /* relaxed: the acquires above keep it after them. */
     const uint64_t again = atomic_load_explicit(&slot->stamp, memory_order_relaxed);
     if (again != stamp)
         return fail_stamp(ring, again, err);

@@ -6,9 +6,9 @@
  *     control  [cursor of rank 0] [of rank 1] ...            each rank writes its own
  *
  * The producer never reuses a slot that a consumer has not taken: a full ring makes it wait. Each
- * slot is stamped with its record's sequence number before and after a consumer copies it, so that a
- * record that is not the expected one is noticed and never used. Nothing read from shared memory is
- * used as an index or a length before it is checked.
+ * slot is stamped with its record's sequence number before and after a consumer copies it, so that
+ * a record that is not the expected one is noticed and never used. Nothing read from shared memory
+ * is used as an index or a length before it is checked.
  *
  * A ring is this process's view of it: a producer's or one consumer's.
  */
@@ -31,7 +31,7 @@ struct rz_ring_config {
     uint32_t rank;          /* this process's */
     uint32_t producer;      /* rank of the producer; all others below `world` consume */
     uint32_t world;
-    uint64_t first_sequence; /* of the first record; every rank passes the same, at least 1 */
+    uint64_t first_sequence;  /* of the first record; every rank passes the same, at least 1 */
     struct rz_waiter *waiter; /* this rank's */
 };
 
@@ -41,7 +41,7 @@ struct rz_ring {
     char *slots;
     size_t slot_bytes;
     struct rz_ring_cursor *cursors;
-    uint64_t next;   /* sequence number of the next record to publish or take */
+    uint64_t next;       /* sequence number of the next record to publish or take */
     uint64_t free_until; /* producer: records below this one have a free slot, when last looked */
 };
 
@@ -51,8 +51,8 @@ size_t rz_ring_control_bytes(uint32_t world);
 /* rz_ring_open - this process's view. The producer opens first, before any consumer can. */
 void rz_ring_open(struct rz_ring *ring, const struct rz_ring_config *config);
 
-/* rz_ring_publish - producer: add a record. Waits while the ring is full: RZ_E_TIMEOUT names the rank
- * that is behind; or what the waiter's watch returned. Nothing is published on failure.
+/* rz_ring_publish - producer: add a record. Waits while the ring is full: RZ_E_TIMEOUT names the
+ * rank that is behind; or what the waiter's watch returned. Nothing is published on failure.
  * `bytes` <= payload_bytes; `type` is the caller's. */
 int rz_ring_publish(struct rz_ring *ring, uint32_t type, const void *payload, size_t bytes,
                     uint64_t deadline_ns, struct rz_error *err);

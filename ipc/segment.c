@@ -18,10 +18,16 @@
 #include "ipc/layout.h"
 #include "ipc/liveness.h"
 
+#define PREFIX "rankzero-"
+
+/* Never through a symlink, and not waiting for whoever may be at the other end of a special file.
+ */
+#define OPEN_FLAGS (O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+
 enum {
-    OWNER = 0,          /* the rank that creates */
-    CLEANER = 1 << 16,  /* lock byte of who removes a leftover; no rank has it */
-    RETRIES = 1000,     /* replacing leftovers that come back each time is somebody's attack */
+    OWNER = 0,         /* the rank that creates */
+    CLEANER = 1 << 16, /* lock byte of who removes a leftover; no rank has it */
+    RETRIES = 1000,    /* replacing leftovers that come back each time is somebody's attack */
     NAP_NS = 1000000,
 };
 
@@ -32,7 +38,8 @@ size_t rz_segment_page_bytes(void)
 
 int rz_segment_check_name(const char *name, struct rz_error *err)
 {
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     const size_t length = name != NULL ? strnlen(name, 64) : 0;
     if (length < 1 || length > 63 || name[0] == '.' || strspn(name, allowed) != length)
         return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
@@ -48,8 +55,8 @@ static int fail_system(struct rz_error *err, const char *call, const char *about
     return rz_fail(err, RZ_E_SYS, RZ_NO_RANK, code, "%s: %.120s: %s", call, about, strerror(code));
 }
 
-/* Reserve all of the space now: on tmpfs a hole that cannot be filled is a SIGBUS in the middle of a
- * step. */
+/* Reserve all of the space now: on tmpfs a hole that cannot be filled is a SIGBUS in the middle of
+ * a step. */
 static int reserve(int fd, int dir_fd, size_t bytes, const char *dir, struct rz_error *err)
 {
     int code;
@@ -62,8 +69,7 @@ static int reserve(int fd, int dir_fd, size_t bytes, const char *dir, struct rz_
     const bool known = fstatvfs(dir_fd, &space) == 0;
     return rz_fail(err, RZ_E_SYS, RZ_NO_RANK, code,
                    "%.120s: expected room for %zu bytes, got %s (%llu free)", dir, bytes,
-                   strerror(code),
-                   known ? (unsigned long long)space.f_bavail * space.f_frsize : 0);
+                   strerror(code), known ? (unsigned long long)space.f_bavail * space.f_frsize : 0);
 }
 
 int rz_segment_create(const char *dir, const char *name, size_t bytes, struct rz_segment *segment,
@@ -94,7 +100,7 @@ int rz_segment_create(const char *dir, const char *name, size_t bytes, struct rz
         goto err_close;
     }
     *segment = (struct rz_segment){.fd = fd, .dir_fd = dir_fd, .bytes = bytes};
-    snprintf(segment->file, sizeof segment->file, "rankzero-%s", name);
+    snprintf(segment->file, sizeof segment->file, PREFIX "%s", name);
     return RZ_OK;
 
 err_close:
@@ -104,27 +110,57 @@ err_close_dir:
     return status;
 }
 
+/* Is what `fd` has open a segment that this user made, of whatever version? Otherwise RZ_E_CORRUPT.
+ */
+static int check_origin(int fd, const char *file, struct stat *file_stat,
+                        struct rz_segment_header *header, struct rz_error *err)
+{
+    if (fstat(fd, file_stat) != 0)
+        return fail_system(err, "fstat", file);
+    if (!S_ISREG(file_stat->st_mode))
+        return rz_fail(err, RZ_E_CORRUPT, OWNER, 0, "%s: expected a regular file", file);
+    if (file_stat->st_uid != geteuid())
+        return rz_fail(err, RZ_E_CORRUPT, OWNER, 0, "%s: expected owner %ld, got %ld", file,
+                       (long)geteuid(), (long)file_stat->st_uid);
+    if ((file_stat->st_mode & 077) != 0)
+        return rz_fail(err, RZ_E_CORRUPT, OWNER, 0, "%s: expected mode 0600, got %#o", file,
+                       (unsigned)file_stat->st_mode & 07777u);
+    /* Copied once; only the copy is looked at. */
+    if (pread(fd, header, sizeof *header, 0) != (ssize_t)sizeof *header)
+        return rz_fail(err, RZ_E_CORRUPT, OWNER, 0, "%s: expected a header, got %lld bytes", file,
+                       (long long)file_stat->st_size);
+    if (header->magic != RZ_SEGMENT_MAGIC)
+        return rz_fail(err, RZ_E_CORRUPT, OWNER, 0, "%s: expected a segment, got something else",
+                       file);
+    return RZ_OK;
+}
+
 /* Remove the file of our name if its creator is dead. RZ_OK: the name may be free now.
  *
  * One process at a time may remove a leftover: the one that holds the cleaner's lock on it. Whether
- * the name still is that file's is looked at under the lock, so that a successor's is never removed.
- * The dead creator's own lock is left alone: whoever sees it held may believe that the job lives. */
+ * the name still is that file's is looked at under the lock, so that a successor's is never
+ * removed. The dead creator's own lock is left alone: whoever sees it held may believe that the job
+ * lives. */
 static int remove_leftover(const struct rz_segment *segment, struct rz_error *err)
 {
-    const int fd = openat(segment->dir_fd, segment->file, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    const int fd = openat(segment->dir_fd, segment->file, OPEN_FLAGS);
     if (fd < 0)
         return errno == ENOENT ? RZ_OK
                                : rz_fail(err, RZ_E_EXISTS, RZ_NO_RANK, errno,
                                          "%s is in the way: %s", segment->file, strerror(errno));
     int status = RZ_OK;
     struct stat locked, named;
-    if (rz_liveness_held(fd, OWNER))
+    struct rz_segment_header header;
+    struct rz_error why;
+    if (check_origin(fd, segment->file, &locked, &header, &why) != RZ_OK)
+        status =
+            rz_fail(err, RZ_E_EXISTS, RZ_NO_RANK, why.detail, "in the way is %.200s", why.text);
+    else if (rz_liveness_held(fd, OWNER))
         status = rz_fail(err, RZ_E_EXISTS, RZ_NO_RANK, 0, "a live job already has the name %s",
-                         segment->file + strlen("rankzero-"));
+                         segment->file + strlen(PREFIX));
     else if (rz_liveness_claim(fd, CLEANER, NULL) != RZ_OK)
         nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL); /* somebody else is at it */
-    else if (fstat(fd, &locked) == 0 &&
-             fstatat(segment->dir_fd, segment->file, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+    else if (fstatat(segment->dir_fd, segment->file, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
              locked.st_dev == named.st_dev && locked.st_ino == named.st_ino)
         unlinkat(segment->dir_fd, segment->file, 0);
     close(fd);
@@ -150,56 +186,48 @@ int rz_segment_publish(struct rz_segment *segment, struct rz_error *err)
                    segment->file);
 }
 
-/* Is what `fd` has open a segment that this process may trust to be laid out as ours? */
-static int check_file(int fd, const char *file, size_t *bytes, struct rz_error *err)
+/* Is it laid out as this version does it? */
+static int check_layout(const struct rz_segment_header *header, const char *file, off_t file_bytes,
+                        struct rz_error *err)
 {
-    struct stat file_stat;
-    if (fstat(fd, &file_stat) != 0)
-        return fail_system(err, "fstat", file);
-    if (!S_ISREG(file_stat.st_mode))
-        return rz_fail(err, RZ_E_CORRUPT, OWNER, 0, "%s: expected a regular file", file);
-    if (file_stat.st_uid != geteuid())
-        return rz_fail(err, RZ_E_CORRUPT, OWNER, 0, "%s: expected owner %ld, got %ld", file,
-                       (long)geteuid(), (long)file_stat.st_uid);
-    if ((file_stat.st_mode & 077) != 0)
-        return rz_fail(err, RZ_E_CORRUPT, OWNER, 0, "%s: expected mode 0600, got %#o", file,
-                       (unsigned)file_stat.st_mode & 07777u);
-
-    struct rz_segment_header header;
-    if (pread(fd, &header, sizeof header, 0) != (ssize_t)sizeof header)
-        return rz_fail(err, RZ_E_CORRUPT, OWNER, 0, "%s: expected a header, got %lld bytes", file,
-                       (long long)file_stat.st_size);
-    if (header.magic != RZ_SEGMENT_MAGIC || header.version != RZ_SEGMENT_VERSION)
-        return rz_fail(err, RZ_E_CORRUPT, OWNER, 0,
-                       "%s: expected a segment of version %u, got %s %u", file, RZ_SEGMENT_VERSION,
-                       header.magic == RZ_SEGMENT_MAGIC ? "version" : "something else,",
-                       header.magic == RZ_SEGMENT_MAGIC ? header.version : 0);
+    if (header->version != RZ_SEGMENT_VERSION)
+        return rz_fail(err, RZ_E_CORRUPT, OWNER, 0, "%s: expected a segment of version %u, got %u",
+                       file, RZ_SEGMENT_VERSION, header->version);
     const size_t page = rz_segment_page_bytes();
-    if (header.page_bytes != page || header.total_bytes != (uint64_t)file_stat.st_size ||
-        header.total_bytes % page != 0)
+    if (header->page_bytes != page)
+        return rz_fail(err, RZ_E_CORRUPT, OWNER, 0, "%s: expected pages of %zu bytes, got %u", file,
+                       page, header->page_bytes);
+    if (header->total_bytes < page || header->total_bytes % page != 0 ||
+        header->total_bytes != (uint64_t)file_bytes)
         return rz_fail(err, RZ_E_CORRUPT, OWNER, 0,
-                       "%s: expected %llu bytes in pages of %u, got a file of %lld", file,
-                       (unsigned long long)header.total_bytes, header.page_bytes,
-                       (long long)file_stat.st_size);
-    *bytes = (size_t)header.total_bytes;
+                       "%s: expected the %llu bytes of its header, got a file of %lld", file,
+                       (unsigned long long)header->total_bytes, (long long)file_bytes);
     return RZ_OK;
 }
 
-/* RZ_OK with *fd -1: there is no segment of a live creator yet. */
+/* RZ_OK with *fd -1: there is no segment of a live creator yet. What a dead one has left behind is
+ * no error, whatever its version: rank 0 may be about to replace it. */
 static int try_attach(int dir_fd, const char *file, int *fd, size_t *bytes, struct rz_error *err)
 {
-    *fd = openat(dir_fd, file, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    *fd = openat(dir_fd, file, OPEN_FLAGS);
     if (*fd < 0) {
         if (errno == ENOENT)
             return RZ_OK;
-        if (errno == ELOOP)
-            return rz_fail(err, RZ_E_CORRUPT, OWNER, errno, "%s: expected a file, got a symlink",
-                           file);
+        if (errno == ELOOP || errno == EISDIR || errno == ENXIO)
+            return rz_fail(err, RZ_E_CORRUPT, OWNER, errno, "%s: expected a regular file: %s", file,
+                           strerror(errno));
         return fail_system(err, "open", file);
     }
-    const int status = check_file(*fd, file, bytes, err);
-    if (status == RZ_OK && rz_liveness_held(*fd, OWNER))
-        return RZ_OK;
+    struct stat file_stat;
+    struct rz_segment_header header;
+    int status = check_origin(*fd, file, &file_stat, &header, err);
+    if (status == RZ_OK && rz_liveness_held(*fd, OWNER)) {
+        status = check_layout(&header, file, file_stat.st_size, err);
+        if (status == RZ_OK) {
+            *bytes = (size_t)header.total_bytes;
+            return RZ_OK;
+        }
+    }
     close(*fd);
     *fd = -1;
     return status;
@@ -212,7 +240,7 @@ int rz_segment_attach(const char *dir, const char *name, uint64_t deadline_ns,
     if (dir_fd < 0)
         return fail_system(err, "open", dir);
     struct rz_segment found = RZ_SEGMENT_NONE;
-    snprintf(found.file, sizeof found.file, "rankzero-%s", name);
+    snprintf(found.file, sizeof found.file, PREFIX "%s", name);
 
     int status;
     while ((status = try_attach(dir_fd, found.file, &found.fd, &found.bytes, err)) == RZ_OK &&

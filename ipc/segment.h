@@ -34,19 +34,20 @@ int rz_segment_check_name(const char *name, struct rz_error *err);
 
 size_t rz_segment_page_bytes(void);
 
-/* rz_segment_create - make the segment of job `name` in `dir`, without a name yet: `bytes` of zeros,
- * a multiple of the page size, of which the first page is the header's and filled in. Claims rank 0.
- * RZ_E_SYS: no such directory, or no room (ENOSPC). */
+/* rz_segment_create - make the segment of job `name` in `dir`, without a name yet: `bytes` of
+ * zeros, a multiple of the page size, of which the first page is the header's and filled in. Claims
+ * rank 0. RZ_E_SYS: no such directory, or no room (ENOSPC). */
 int rz_segment_create(const char *dir, const char *name, size_t bytes, struct rz_segment *segment,
                       struct rz_error *err);
 
-/* rz_segment_publish - give the segment its name. A leftover of that name whose creator is dead is
- * replaced. RZ_E_EXISTS if a live job has it. */
+/* rz_segment_publish - give the segment its name. A leftover of that name, of whatever version, whose
+ * creator is dead is replaced. RZ_E_EXISTS if a live job has it, or something that is no segment of
+ * this user, which is left alone. */
 int rz_segment_publish(struct rz_segment *segment, struct rz_error *err);
 
-/* rz_segment_attach - open the segment of job `name` that a live rank 0 has published, waiting for it
- * until the deadline (RZ_E_TIMEOUT). RZ_E_CORRUPT, with the reason, if what has that name cannot be
- * a segment of this user and version. */
+/* rz_segment_attach - open the segment of job `name` that a live rank 0 has published, waiting for
+ * it until the deadline (RZ_E_TIMEOUT); a dead one's leftover is not it. RZ_E_CORRUPT, with the
+ * reason, if what has that name cannot be a segment of this user and version. */
 int rz_segment_attach(const char *dir, const char *name, uint64_t deadline_ns,
                       struct rz_segment *segment, struct rz_error *err);
 

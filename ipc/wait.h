@@ -36,8 +36,8 @@ struct rz_waiter {
     uint64_t sleeps; /* waits that came to sleep */
 };
 
-/* rz_wait_spin_ns - how long it is worth spinning if `processes` of this host wait for each other: 0
- * if they are more than the processors that this one may run on. */
+/* rz_wait_spin_ns - how long it is worth spinning if `processes` of this host wait for each other:
+ * 0 if they are more than the processors that this one may run on. */
 uint64_t rz_wait_spin_ns(uint32_t processes);
 
 /* rz_wait - wait until *word is not `seen`. Acquires what was written before the word changed.
@@ -51,8 +51,9 @@ int rz_wait(struct rz_waiter *waiter, const _Atomic uint32_t *word, uint32_t see
 
 #define RZ_ALL_RANKS UINT64_MAX
 
-/* rz_wake - store `value` in *word, releasing what was written before, and wake whoever sleeps on it.
- * `sleepers` as in the waiters'; `who` has the bits of the ranks that may be waiting for this word. */
+/* rz_wake - store `value` in *word, releasing what was written before, and wake whoever sleeps on
+ * it. `sleepers` as in the waiters'; `who` has the bits of the ranks that may be waiting for this
+ * word. */
 void rz_wake(_Atomic uint64_t *sleepers, uint64_t who, _Atomic uint32_t *word, uint32_t value);
 
 #endif
