@@ -23,7 +23,8 @@ target_include_directories(rz_build_flags INTERFACE
 target_compile_options(rz_build_flags INTERFACE
     -ffp-contract=off -Werror -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
     -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wundef -Wvla -Wformat=2
-    -Wcast-qual -Wwrite-strings -Wpointer-arith)
+    -Wcast-qual -Wwrite-strings -Wpointer-arith
+    $<$<C_COMPILER_ID:Clang>:-Wenum-float-conversion>) # newer clangs have it in -Wextra
 
 if(RZ_SANITIZE)
     target_compile_options(rz_build_flags INTERFACE

@@ -60,6 +60,7 @@ quiet_mpi() {
     export PRTE_ALLOW_RUN_AS_ROOT=1 PRTE_ALLOW_RUN_AS_ROOT_CONFIRM=1
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+    export OMPI_MCA_btl=^tcp,openib,usnic,ofi # all ranks share a host: no look for networks
     export OMPI_MCA_btl_base_warn_component_unused=0
     export OMPI_MCA_btl_vader_single_copy_mechanism=none # needs ptrace, which containers forbid
 }

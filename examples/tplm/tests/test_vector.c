@@ -55,7 +55,8 @@ static void multiply_agrees_with_double(void **state)
                 size += fabs(term);
             }
             const double s = (double)scale[r];
-            assert_true(fabs((double)y[i * ROWS + r] - s * sum) <= fabs(s) * size * COLS * 0x1p-24);
+            assert_true(fabs((double)y[i * ROWS + r] - s * sum) <=
+                        fabs(s) * size * (double)COLS * 0x1p-24);
         }
     }
 }
@@ -105,7 +106,7 @@ static void normalised_vectors_have_rms_one(void **state)
     tplm_normalise(x, COLS, 1e-9f, y);
     for (size_t i = 0; i < COLS; i++)
         square += (double)y[i] * (double)y[i];
-    assert_true(fabs(square / COLS - 1.0) < 1e-5);
+    assert_true(fabs(square / (double)COLS - 1.0) < 1e-5);
 }
 
 int main(void)
