@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# rz_add_test - a cmocka program, registered with ctest under its name.
+# rz_add_test - a cmocka program, registered with ctest under its name. Also finds Python, for tests
+# written in it.
 
 find_path(CMOCKA_INCLUDE_DIR cmocka.h REQUIRED)
 find_library(CMOCKA_LIBRARY cmocka REQUIRED)
+find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
 mark_as_advanced(CMOCKA_INCLUDE_DIR CMOCKA_LIBRARY)
 
 # For tests that start mpirun: as root, with more ranks than cores, on one host. OMPI_ is read by
