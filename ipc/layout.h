@@ -40,7 +40,7 @@ struct rz_ring_tail {
     alignas(RZ_LINE_BYTES) _Atomic uint32_t published; /* low 32 bits of the last sequence number */
 };
 
-/* A slot: this, then the payload, rounded up to lines. A stamp of 0: the record is being written. */
+/* A slot: this, then the payload, rounded up to lines. Stamp 0: the record is being written. */
 struct rz_ring_slot {
     alignas(RZ_LINE_BYTES) _Atomic uint64_t stamp; /* sequence number of the record */
     _Atomic uint64_t kind;                         /* type << 32 | bytes of payload */

@@ -40,9 +40,9 @@ size_t rz_segment_page_bytes(void);
 int rz_segment_create(const char *dir, const char *name, size_t bytes, struct rz_segment *segment,
                       struct rz_error *err);
 
-/* rz_segment_publish - give the segment its name. A leftover of that name, of whatever version, whose
- * creator is dead is replaced. RZ_E_EXISTS if a live job has it, or something that is no segment of
- * this user, which is left alone. */
+/* rz_segment_publish - give the segment its name. A leftover of that name, of whatever version,
+ * whose creator is dead is replaced. RZ_E_EXISTS if a live job has it, or something that is no
+ * segment of this user, which is left alone. */
 int rz_segment_publish(struct rz_segment *segment, struct rz_error *err);
 
 /* rz_segment_attach - open the segment of job `name` that a live rank 0 has published, waiting for

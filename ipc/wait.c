@@ -101,7 +101,7 @@ int rz_wait(struct rz_waiter *waiter, const _Atomic uint32_t *word, uint32_t see
 
 void rz_wake(_Atomic uint64_t *sleepers, uint64_t who, _Atomic uint32_t *word, uint32_t value)
 {
-    /* seq_cst: see wait.h. Pairs with sleep_on(), and as a release with every acquire of the word. */
+    /* seq_cst: see wait.h. Pairs with sleep_on(); also the release for acquires of the word. */
     atomic_store_explicit(word, value, memory_order_seq_cst);
     if ((atomic_load_explicit(sleepers, memory_order_seq_cst) & who) != 0)
         syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
