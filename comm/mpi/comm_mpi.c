@@ -110,7 +110,7 @@ static int mpi_open(const struct rz_comm_config *config, void *transport, struct
     comm->config = *config;
     comm->mpi = *(MPI_Comm *)transport;
     comm->row = malloc(config->world * sizeof(MPI_Datatype));
-    comm->request = malloc(config->world * sizeof(MPI_Request));
+    comm->request = calloc(config->world, sizeof(MPI_Request));
     comm->buffer = calloc(config->world, sizeof(void *));
     if (comm->row == NULL || comm->request == NULL || comm->buffer == NULL) {
         free(comm->row);

@@ -5,7 +5,7 @@
  * OpenMPI unloads its plugins in MPI_Finalize(). What they leave behind could then no longer be
  * told from leaks of ours: the stacks that the leak checker shows at exit would have no names.
  */
-int dlclose(void *module);
+__attribute__((visibility("default"))) int dlclose(void *module);
 
 int dlclose(void *module)
 {
