@@ -194,7 +194,7 @@ RZ_HD double rz_log_special(double x)
     return x > 0.0 ? x : RZ_NAN;
 }
 
-/* rz_log - natural logarithm, subnormal x too. Error <= 0.9. 0 gives -inf, x < 0 NaN. */
+/* rz_log - natural logarithm, subnormal x too. Error <= 1. 0 gives -inf, x < 0 NaN. */
 RZ_HD double rz_log(double x)
 {
     if (!(x > 0.0 && x <= DBL_MAX))
@@ -203,7 +203,7 @@ RZ_HD double rz_log(double x)
     return rz_log_sum(argument.k, argument.f, 0.0);
 }
 
-/* rz_log1p - log(1 + x). Error <= 0.9. -1 gives -inf, x < -1 NaN. */
+/* rz_log1p - log(1 + x). Error <= 1. -1 gives -inf, x < -1 NaN, -0 gives 0. */
 RZ_HD double rz_log1p(double x)
 {
     if (!(x > -1.0 && x <= DBL_MAX))
@@ -218,7 +218,7 @@ RZ_HD double rz_log1p(double x)
     return rz_log_sum(argument.k, argument.f, lost / sum);
 }
 
-/* rz_log2 - base 2, subnormal x too. Error <= 0.9. Exact for powers of two. 0 gives -inf, x < 0
+/* rz_log2 - base 2, subnormal x too. Error <= 1. Exact for powers of two. 0 gives -inf, x < 0
  * NaN. */
 RZ_HD double rz_log2(double x)
 {
@@ -243,7 +243,7 @@ RZ_HD double rz_log2(double x)
 }
 
 /* rz_exponential - an exponential variate of mean 1 from 64 uniform bits: -log(1 - v) where
- * v = (bits + 1/2) / 2^64. From 2^-65 to 45.06; error <= 1.5.
+ * v = (bits + 1/2) / 2^64. From 2^-65 to 45.06; error <= 1.75.
  *
  * Whichever of v and 1 - v is smaller is computed, so that neither end loses digits. It is exact
  * below 2^-12; above, (double) rounds bits and + 0.5 rounds again: together by at most 1.5 * 2^-53
