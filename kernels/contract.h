@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * contract.h - the arithmetic that decides which id is drawn, in the smallest pieces that have a name.
+ * contract.h - the arithmetic that decides which id is drawn, in the smallest pieces that have a
+ * name.
  *
  * Everything here is part of the contract: the same bits on every machine. What is built from these
  * pieces is defined by reference.c.
@@ -109,7 +110,8 @@ static inline uint64_t rz_race_bits(uint64_t seed, uint64_t position, uint32_t t
     return (uint64_t)high.word[rz_race_word(tile)] << 32 | low.word[0];
 }
 
-/* A mass in 0 .. mass_of_tile - 1, uniform: the id whose part of the tile it falls into is drawn. */
+/* A mass in 0 .. mass_of_tile - 1, uniform: the id whose part of the tile it falls into is drawn.
+ */
 static inline uint64_t rz_pick_mass(uint64_t seed, uint64_t position, uint32_t tile,
                                     uint64_t mass_of_tile)
 {
@@ -134,8 +136,8 @@ static inline struct rz_key rz_race_key(uint64_t mass_of_tile, uint64_t bits, do
     return (struct rz_key){(double)mass_of_tile / rz_exponential(bits), exponent};
 }
 
-/* Exactly: a < b? Fractions lie between 2^37 and 2^113: where exponents are more than 200 apart they
- * decide alone, otherwise scaling by a power of two is exact. */
+/* Exactly: a < b? Fractions lie between 2^37 and 2^113: where exponents are more than 200 apart
+ * they decide alone, otherwise scaling by a power of two is exact. */
 static inline bool rz_key_less(struct rz_key a, struct rz_key b)
 {
     const double apart = a.exponent - b.exponent;

@@ -44,15 +44,17 @@ static inline float rz_float_from_float16(uint16_t bits)
     return sign != 0 ? -magnitude : magnitude;
 }
 
+static inline float rz_float_from_16_bits(uint16_t bits, enum rz_dtype dtype)
+{
+    return dtype == RZ_F16 ? rz_float_from_float16(bits) : rz_float_from_bfloat16(bits);
+}
+
 /* Element `index` of an array of logits. */
 static inline float rz_logit_at(const void *logits, enum rz_dtype dtype, size_t index)
 {
-    switch (dtype) {
-    case RZ_F16: return rz_float_from_float16(((const uint16_t *)logits)[index]);
-    case RZ_BF16: return rz_float_from_bfloat16(((const uint16_t *)logits)[index]);
-    case RZ_F32: break;
-    }
-    return ((const float *)logits)[index];
+    if (dtype == RZ_F32)
+        return ((const float *)logits)[index];
+    return rz_float_from_16_bits(((const uint16_t *)logits)[index], dtype);
 }
 
 /* Number of tiles of a vocabulary. */
