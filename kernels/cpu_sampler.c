@@ -121,10 +121,10 @@ static void draw_by_race(struct rz_sampler *sampler, const struct rz_row_task *t
     const float threshold =
         rz_filter_threshold(&row, p, &sampler->filters, &sampler->counters.mass_passes);
     rz_race_begin(&sampler->race, &sampler->edits, sampler->tile_y, tiles, scale, threshold,
-                  largest_y);
+                  largest_y, task->draws, &sampler->counters);
     for (uint32_t i = 0; i < task->draws; i++)
         results[i].id = (int32_t)rz_race_run(&sampler->race, task->seed, task->position + i,
-                                             &sampler->counters.tiles_exact);
+                                             &sampler->counters);
 
     if ((p->flags & RZ_SAMPLING_LOGPROBS) == 0 || p->logprobs_mode != RZ_LOGPROBS_PROCESSED)
         return;

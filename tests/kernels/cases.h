@@ -18,7 +18,7 @@ enum {
     CASE_MAX_VOCAB = 3000, /* of a random case */
     CASE_MAX_SHARDS = 8,
     CASE_MAX_LIST = 64, /* ids in any list of a random case */
-    CASE_MAX_DRAWS = 24,
+    CASE_MAX_DRAWS = 40,
 };
 
 struct test_case {

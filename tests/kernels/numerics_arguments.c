@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "numerics_arguments.h"
+#include "tests/kernels/numerics_arguments.h"
 
 #include "kernels/numerics.h"
 #include "kernels/philox.h"

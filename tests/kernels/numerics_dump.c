@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "kernels/philox.h"
-#include "numerics_arguments.h"
+#include "tests/kernels/numerics_arguments.h"
 
 static void dump_function(const struct numerics_function *function, uint64_t seed, uint64_t count)
 {

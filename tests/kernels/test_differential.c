@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "cases.h"
 #include "kernels/row.h"
+#include "tests/kernels/cases.h"
 
 static void assert_same_result(const struct rz_result *got, const struct rz_result *expected,
                                const struct test_case *c, uint64_t index)

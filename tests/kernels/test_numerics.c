@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "kernels/philox.h"
-#include "numerics_arguments.h"
+#include "tests/kernels/numerics_arguments.h"
 
 /* Hides a constant from the compiler, so that it does not compute the result itself. */
 static double opaque(double x)
