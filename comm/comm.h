@@ -25,8 +25,8 @@
 #include "internal/error.h"
 #include "rankzero/rankzero.h"
 
-/* What a rank says of the step it posts. One per rank in memory shared by the job, on cache lines of
- * its own; written by that rank alone. */
+/* What a rank says of the step it posts. One per rank in memory shared by the job, on cache lines
+ * of its own; written by that rank alone. */
 struct rz_comm_line {
     _Atomic uint32_t step; /* low 32 bits of the number of the last step posted; the first is 1 */
     uint32_t rows;         /* written before `step`, which is stored with release */
@@ -36,8 +36,8 @@ struct rz_comm_line {
 struct rz_comm_peers {
     void *context;
 
-    /* Wait until *word, written by `rank`, is not `seen`. RZ_OK, RZ_E_TIMEOUT, or what ended the job
-     * (a death, a rank that left). Acquires what was written before the word was raised. */
+    /* Wait until *word, written by `rank`, is not `seen`. RZ_OK, RZ_E_TIMEOUT, or what ended the
+     * job (a death, a rank that left). Acquires what was written before the word was raised. */
     int (*wait)(void *context, uint32_t rank, const _Atomic uint32_t *word, uint32_t seen,
                 uint64_t deadline_ns, struct rz_error *err);
 
@@ -55,9 +55,9 @@ struct rz_comm_config {
     size_t logit_bytes;
     uint32_t columns[RZ_MAX_WORLD];
     size_t row_stride[RZ_MAX_WORLD]; /* elements from one row of a rank's buffer to the next */
-    void *buffers[RZ_MAX_WORLD]; /* in shared memory, [max_rows][row_stride]: this rank's own
-                                    to write and, on rank 0, those of all to read; others NULL. All
-                                    NULL if the job has none */
+    void *buffers[RZ_MAX_WORLD];     /* in shared memory, [max_rows][row_stride]: this rank's own
+                                        to write and, on rank 0, those of all to read; others NULL. All
+                                        NULL if the job has none */
     struct rz_comm_line *lines[RZ_MAX_WORLD];
     struct rz_comm_peers peers;
 };

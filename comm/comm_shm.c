@@ -3,8 +3,8 @@
  * comm_shm.c - ranks of one host: rank 0 reads the shards where they were written.
  *
  * Each rank's buffer lies in the job's shared memory. Posting is a store to this rank's line, after
- * its rows; collecting is waiting for all lines. No logit is copied, unless the caller brings them in
- * memory of its own.
+ * its rows; collecting is waiting for all lines. No logit is copied, unless the caller brings them
+ * in memory of its own.
  */
 #include "comm/comm.h"
 
@@ -42,10 +42,9 @@ static int shm_post(struct rz_comm *comm, uint32_t step, const void *logits, siz
     void *buffer = config->buffers[rank];
 
     comm->rows = rows;
-    comm->own = logits != NULL
-                    ? (struct rz_comm_part){.logits = logits, .row_stride = row_stride}
-                    : (struct rz_comm_part){.logits = buffer,
-                                            .row_stride = config->row_stride[rank]};
+    comm->own = logits != NULL ? (struct rz_comm_part){.logits = logits, .row_stride = row_stride}
+                               : (struct rz_comm_part){.logits = buffer,
+                                                       .row_stride = config->row_stride[rank]};
     if (rank == 0)
         return RZ_OK;
 
@@ -64,7 +63,8 @@ static int shm_settle(struct rz_comm *comm, uint64_t deadline_ns, struct rz_erro
     return RZ_OK;
 }
 
-/* Has `rank` posted `step`? Its line is at step - 1 until it has. RZ_E_CORRUPT if it is at neither. */
+/* Has `rank` posted `step`? Its line is at step - 1 until it has. RZ_E_CORRUPT if it is at neither.
+ */
 static int has_posted(const struct rz_comm_line *line, uint32_t rank, uint32_t step,
                       struct rz_error *err)
 {

@@ -154,7 +154,7 @@ int rz_job_end(rz_job *job, int status)
 {
     /* A rank that waits for ids cannot tell who is late; the lines of all ranks can. */
     if (status == RZ_E_TIMEOUT && job->local.rank != 0 && job->error.rank == 0) {
-        const uint32_t late = rz_meeting_late(&job->meeting, (uint32_t)job->step, 0);
+        const uint32_t late = rz_meeting_late(&job->meeting, (uint32_t)job->step);
         if (late != 0)
             rz_fail(&job->error, status, (int)late, 0, "rank %u did not hand in its logits in time",
                     late);

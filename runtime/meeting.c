@@ -44,7 +44,8 @@ static size_t place(size_t *end, size_t bytes)
     return at;
 }
 
-/* No sum here can wrap: rows, columns and ranks are bounded, and the worst product is 2^36 a rank. */
+/* No sum here can wrap: rows, columns and ranks are bounded, and the worst product is 2^36 a rank.
+ */
 static struct layout lay_out(const struct rz_plan *plan)
 {
     struct layout layout = {
@@ -78,8 +79,7 @@ static int map(struct rz_meeting *meeting, size_t offset, size_t bytes, bool wri
 static int map_control(struct rz_meeting *meeting, struct rz_error *err)
 {
     void *address = NULL;
-    const int status =
-        map(meeting, rz_segment_page_bytes(), control_bytes(), true, &address, err);
+    const int status = map(meeting, rz_segment_page_bytes(), control_bytes(), true, &address, err);
     meeting->control = address;
     return status;
 }
@@ -102,8 +102,8 @@ static int map_rest(struct rz_meeting *meeting, const struct rz_plan *plan, stru
         .first_sequence = 1,
         .waiter = &meeting->waiter,
     };
-    int status = map(meeting, layout.ring_control, layout.ring_control_bytes, true, &ring.control,
-                     err);
+    int status =
+        map(meeting, layout.ring_control, layout.ring_control_bytes, true, &ring.control, err);
     if (status == RZ_OK)
         status = map(meeting, layout.ring_data, layout.ring_data_bytes, producer, &ring.data, err);
     if (status != RZ_OK)
@@ -160,8 +160,8 @@ static int fail_ended(const struct rz_meeting *meeting, uint32_t ended, struct r
 void rz_meeting_end(struct rz_meeting *meeting, int status, int about)
 {
     uint32_t none = 0;
-    /* acq_rel: what this rank wrote before is there for who reads why the job ended. Sleepers see it
-     * at the end of their slice. */
+    /* acq_rel: what this rank wrote before is there for who reads why the job ended. Sleepers see
+     * it at the end of their slice. */
     atomic_compare_exchange_strong_explicit(&meeting->control->ended, &none,
                                             pack_end(status, meeting->rank, about),
                                             memory_order_acq_rel, memory_order_relaxed);
@@ -175,15 +175,15 @@ int rz_meeting_check(struct rz_meeting *meeting, struct rz_error *err)
         return fail_ended(meeting, ended, err);
     for (uint32_t r = 0; r < meeting->world; r++) {
         /* acquire: a rank has claimed its lock before it says that it has joined. */
-        if (r == meeting->rank || atomic_load_explicit(&meeting->control->ranks[r].joined,
-                                                       memory_order_acquire) == 0)
+        if (r == meeting->rank ||
+            atomic_load_explicit(&meeting->control->ranks[r].joined, memory_order_acquire) == 0)
             continue;
         if (rz_liveness_held(meeting->segment.fd, r))
             continue;
         rz_meeting_end(meeting, RZ_E_PEER_DIED, (int)r);
         /* It may have said a last word before it went: what was said first counts. */
-        return fail_ended(meeting,
-                          atomic_load_explicit(&meeting->control->ended, memory_order_acquire), err);
+        return fail_ended(
+            meeting, atomic_load_explicit(&meeting->control->ended, memory_order_acquire), err);
     }
     return RZ_OK;
 }
@@ -193,12 +193,13 @@ static int watch(void *meeting, struct rz_error *err)
     return rz_meeting_check(meeting, err);
 }
 
-uint32_t rz_meeting_late(const struct rz_meeting *meeting, uint32_t step, uint32_t otherwise)
+uint32_t rz_meeting_late(const struct rz_meeting *meeting, uint32_t step)
 {
-    for (uint32_t r = 0; r < meeting->world; r++)
-        if (atomic_load_explicit(&meeting->control->ranks[r].comm.step, memory_order_relaxed) != step)
+    for (uint32_t r = 1; r < meeting->world; r++)
+        if (atomic_load_explicit(&meeting->control->ranks[r].comm.step, memory_order_relaxed) !=
+            step)
             return r;
-    return otherwise;
+    return 0;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -278,8 +279,8 @@ static int open_other(struct rz_meeting *meeting, const struct rz_plan *plan, co
     if (status == RZ_E_TIMEOUT) { /* rank 0 is there; who is not? */
         for (uint32_t r = 1; r < meeting->world; r++)
             if (atomic_load_explicit(&meeting->control->ranks[r].joined, memory_order_relaxed) == 0)
-                return rz_fail(err, RZ_E_TIMEOUT, (int)r, 0,
-                               "rank %u did not join the job in time", r);
+                return rz_fail(err, RZ_E_TIMEOUT, (int)r, 0, "rank %u did not join the job in time",
+                               r);
     }
     return status;
 }
@@ -300,9 +301,8 @@ int rz_meeting_open(struct rz_meeting *meeting, const struct rz_plan *plan,
     int status = rz_segment_check_name(name, err);
     if (status != RZ_OK)
         return status;
-    status = local->rank == 0
-                 ? open_first(meeting, plan, local->shm_dir, name, deadline_ns, err)
-                 : open_other(meeting, plan, local->shm_dir, name, deadline_ns, err);
+    status = local->rank == 0 ? open_first(meeting, plan, local->shm_dir, name, deadline_ns, err)
+                              : open_other(meeting, plan, local->shm_dir, name, deadline_ns, err);
     if (status != RZ_OK) {
         if (meeting->control != NULL)
             rz_meeting_end(meeting, status, err->rank);

@@ -5,9 +5,9 @@
  *
  *     [header] [control] [ring control] [ring data] [logits of rank 0] [of rank 1] ...
  *
- * Each part begins on a page. Control is fixed in size, so that ranks whose options differ can still
- * tell each other so. The ring's data is writable for rank 0 only, a rank's logits for that rank
- * only (and mapped by rank 0 besides); they exist if the job gathers through shared memory.
+ * Each part begins on a page. Control is fixed in size, so that ranks whose options differ can
+ * still tell each other so. The ring's data is writable for rank 0 only, a rank's logits for that
+ * rank only (and mapped by rank 0 besides); they exist if the job gathers through shared memory.
  */
 #ifndef RZ_RUNTIME_MEETING_H
 #define RZ_RUNTIME_MEETING_H
@@ -32,7 +32,8 @@ struct rz_rank_control {
 
 struct rz_job_control {
     alignas(RZ_LINE_BYTES) _Atomic uint32_t running; /* rank 0: 1 once all have joined and agree */
-    alignas(RZ_LINE_BYTES) _Atomic uint32_t ended;   /* 0, or why and by whom; set once, by any rank */
+    alignas(
+        RZ_LINE_BYTES) _Atomic uint32_t ended; /* 0, or why and by whom; set once, by any rank */
     alignas(RZ_LINE_BYTES) _Atomic uint64_t sleepers; /* bit r: rank r sleeps in rz_wait() */
     struct rz_rank_control ranks[RZ_MAX_WORLD];
 };
@@ -68,9 +69,10 @@ int rz_meeting_check(struct rz_meeting *meeting, struct rz_error *err);
  * `about` (or RZ_NO_RANK). Only the first to say so is heard. */
 void rz_meeting_end(struct rz_meeting *meeting, int status, int about);
 
-/* rz_meeting_late - which rank has not posted `step`, its line being the measure; `otherwise` if all
- * have. For naming the culprit of a timeout. */
-uint32_t rz_meeting_late(const struct rz_meeting *meeting, uint32_t step, uint32_t otherwise);
+/* rz_meeting_late - the first rank that has not posted `step`, its line being the measure; if all
+ * have, it is rank 0 (which posts to nobody) that has not drawn. For naming who is to blame for a
+ * timeout. */
+uint32_t rz_meeting_late(const struct rz_meeting *meeting, uint32_t step);
 
 /* Leave: the others learn it, if the job has not ended already. */
 void rz_meeting_close(struct rz_meeting *meeting);

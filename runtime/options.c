@@ -100,8 +100,10 @@ int rz_options_resolve(const struct rz_options *options, uint32_t rank, uint32_t
     };
     *local = (struct rz_local){
         .rank = rank,
-        .open_timeout_ns = or_default(o.open_timeout_ms, DEFAULT_OPEN_TIMEOUT_MS) * UINT64_C(1000000),
-        .step_timeout_ns = or_default(o.step_timeout_ms, DEFAULT_STEP_TIMEOUT_MS) * UINT64_C(1000000),
+        .open_timeout_ns =
+            or_default(o.open_timeout_ms, DEFAULT_OPEN_TIMEOUT_MS) * UINT64_C(1000000),
+        .step_timeout_ns =
+            or_default(o.step_timeout_ms, DEFAULT_STEP_TIMEOUT_MS) * UINT64_C(1000000),
         .shm_dir = o.shm_dir != NULL ? o.shm_dir : "/dev/shm",
     };
     const int status = check_ranges(plan, local, err);

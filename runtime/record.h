@@ -25,15 +25,15 @@ static inline size_t rz_record_bytes(uint32_t count)
     return offsetof(struct rz_record, ids) + count * sizeof(int32_t);
 }
 
-/* rz_record_check - RZ_E_CORRUPT unless `record`, received with `type` and `bytes`, is one that rank 0
- * of this job could have written for `step`. */
+/* rz_record_check - RZ_E_CORRUPT unless `record`, received with `type` and `bytes`, is one that
+ * rank 0 of this job could have written for `step`. */
 static inline int rz_record_check(const struct rz_record *record, uint32_t type, size_t bytes,
                                   uint64_t step, const struct rz_plan *plan, struct rz_error *err)
 {
     if (type != RZ_RECORD_IDS || bytes < rz_record_bytes(0) || record->count > plan->max_rows ||
         bytes != rz_record_bytes(record->count))
-        return rz_fail(err, RZ_E_CORRUPT, 0, 0, "expected a record of ids, got one of type %u with %zu bytes", type,
-                       bytes);
+        return rz_fail(err, RZ_E_CORRUPT, 0, 0,
+                       "expected a record of ids, got one of type %u with %zu bytes", type, bytes);
     if (record->step != step)
         return rz_fail(err, RZ_E_CORRUPT, 0, 0, "ids: expected those of step %llu, got step %llu",
                        (unsigned long long)step, (unsigned long long)record->step);

@@ -145,8 +145,7 @@ static int read_sequence(const struct rz_row *row, const struct rz_sequence_tabl
     task->history = state->history;
     task->history_count = state->history_count;
     task->output_length = state->output_length + row->output_count;
-    task->position =
-        (uint64_t)state->prompt_length + state->output_length + row->output_count;
+    task->position = (uint64_t)state->prompt_length + state->output_length + row->output_count;
     return RZ_OK;
 }
 
@@ -179,9 +178,8 @@ static int read_task(struct rz_request *request, uint32_t index, const struct rz
         .output_count = row.output_count,
         .bitmask = row.bitmask,
     };
-    status = row.sequence == 0
-                 ? read_stateless(&row, plan, &request->samplings[index], task, err)
-                 : read_sequence(&row, table, step, task, &history, err);
+    status = row.sequence == 0 ? read_stateless(&row, plan, &request->samplings[index], task, err)
+                               : read_sequence(&row, table, step, task, &history, err);
     if (status != RZ_OK)
         return status;
     if ((row.flags & RZ_ROW_POSITION) != 0)

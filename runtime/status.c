@@ -9,7 +9,7 @@
 const char *rz_status_text(int status)
 {
     switch (status) {
-#define STATUS_CASE(name, value, text)                                                             \
+#define STATUS_CASE(name, value, text) \
     case name: return text;
         RZ_STATUS_LIST(STATUS_CASE)
 #undef STATUS_CASE

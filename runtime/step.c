@@ -16,8 +16,8 @@
 
 static int collect_logits(rz_job *job)
 {
-    const int status = job->comm_ops->collect(job->comm, (uint32_t)job->step, job->deadline_ns,
-                                              &job->error);
+    const int status =
+        job->comm_ops->collect(job->comm, (uint32_t)job->step, job->deadline_ns, &job->error);
     if (status != RZ_OK)
         return status;
     for (uint32_t r = 0; r < job->plan.world; r++) {
@@ -29,7 +29,8 @@ static int collect_logits(rz_job *job)
     return RZ_OK;
 }
 
-/* Draw every row of the request; ids go to the record that is published, in the order of the rows. */
+/* Draw every row of the request; ids go to the record that is published, in the order of the rows.
+ */
 static void draw_rows(rz_job *job, struct rz_result *results)
 {
     const struct rz_request *request = &job->request;
@@ -78,6 +79,9 @@ static int poll_ids(rz_job *job)
     if (rz_ring_poll(&job->meeting.ring))
         return 1;
     const int status = rz_meeting_check(&job->meeting, &job->error);
+    /* They may have come just before a rank left, and then they are what counts. */
+    if (status != RZ_OK && rz_ring_poll(&job->meeting.ring))
+        return 1;
     return status == RZ_OK ? 0 : status;
 }
 

@@ -3,11 +3,11 @@
  * comm_mpi.c - logits travel as MPI messages: one a rank and step, received into a buffer a rank.
  *
  * MPI_Gather would be shorter, but a rank that dies inside a collective leaves the others in it for
- * ever. Non-blocking messages can be polled under a deadline, and rank 0 learns from each message how
- * many rows it brings. The unit of a message is a row, so that counts stay small.
+ * ever. Non-blocking messages can be polled under a deadline, and rank 0 learns from each message
+ * how many rows it brings. The unit of a message is a row, so that counts stay small.
  *
- * MPI need not progress in the background: a rank polls until its message has gone (settle) before it
- * sleeps to wait for ids.
+ * MPI need not progress in the background: a rank polls until its message has gone (settle) before
+ * it sleeps to wait for ids.
  */
 #include "comm/comm.h"
 
@@ -15,9 +15,11 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "internal/clock.h"
+
 enum {
-    TAG = 0,           /* the communicator is ours alone */
-    SPINS = 2000,      /* polls before naps */
+    TAG = 0,      /* the communicator is ours alone */
+    SPINS = 2000, /* polls before naps */
     NAP_NS = 20000,
     POLLS_A_CHECK = 256 /* polls from one look for dead ranks to the next */
 };
@@ -40,16 +42,9 @@ static int fail_mpi(struct rz_error *err, int code, const char *call)
     return rz_fail(err, RZ_E_COMM, RZ_NO_RANK, code, "%s: %.160s", call, text);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
-}
-
-/* A request is pending here only if the job ended inside a step. If it cannot be undone (a send never
- * can, nor a receive whose message is on its way) MPI may still touch its buffer, which then stays
- * with the process. */
+/* A request is pending here only if the job ended inside a step. If it cannot be undone (a send
+ * never can, nor a receive whose message is on its way) MPI may still touch its buffer, which then
+ * stays with the process. */
 static void give_up(struct rz_comm *comm, uint32_t rank)
 {
     int done = 0;
@@ -143,8 +138,8 @@ static void *mpi_buffer(struct rz_comm *comm)
 static int post_receives(struct rz_comm *comm, struct rz_error *err)
 {
     for (uint32_t r = 1; r < comm->config.world; r++) {
-        const int code = MPI_Irecv(comm->buffer[r], (int)comm->config.max_rows, comm->row[r], (int)r,
-                                   TAG, comm->mpi, &comm->request[r]);
+        const int code = MPI_Irecv(comm->buffer[r], (int)comm->config.max_rows, comm->row[r],
+                                   (int)r, TAG, comm->mpi, &comm->request[r]);
         if (code != MPI_SUCCESS)
             return fail_mpi(err, code, "MPI_Irecv");
     }
@@ -154,25 +149,27 @@ static int post_receives(struct rz_comm *comm, struct rz_error *err)
 static int mpi_post(struct rz_comm *comm, uint32_t step, const void *logits, size_t row_stride,
                     uint32_t rows, struct rz_error *err)
 {
-    (void)step; /* messages of a pair of ranks keep their order */
     const struct rz_comm_config *config = &comm->config;
     const uint32_t rank = config->rank;
     void *buffer = comm->buffer[rank];
 
     comm->rows = rows;
-    comm->own =
-        logits != NULL
-            ? (struct rz_comm_part){.logits = logits, .row_stride = row_stride}
-            : (struct rz_comm_part){.logits = buffer, .row_stride = config->row_stride[rank]};
+    comm->own = logits != NULL ? (struct rz_comm_part){.logits = logits, .row_stride = row_stride}
+                               : (struct rz_comm_part){.logits = buffer,
+                                                       .row_stride = config->row_stride[rank]};
     if (rank == 0)
         return post_receives(comm, err);
 
     if (logits != NULL)
         rz_comm_copy_rows(buffer, config->row_stride[rank], logits, row_stride, rows,
                           config->columns[rank], config->logit_bytes);
-    const int code = MPI_Isend(buffer, (int)rows, comm->row[rank], 0, TAG, comm->mpi,
-                               &comm->request[rank]);
-    return code == MPI_SUCCESS ? RZ_OK : fail_mpi(err, code, "MPI_Isend");
+    const int code =
+        MPI_Isend(buffer, (int)rows, comm->row[rank], 0, TAG, comm->mpi, &comm->request[rank]);
+    if (code != MPI_SUCCESS)
+        return fail_mpi(err, code, "MPI_Isend");
+    /* Not for rank 0, which has the message: for ranks that run out of time to see who is late. */
+    config->peers.raise(config->peers.context, &config->lines[rank]->step, step);
+    return RZ_OK;
 }
 
 /* 1 when the request of `rank` is done, 0 if not, or a status. A receive's rows are checked. */
@@ -209,7 +206,7 @@ static int wait_request(struct rz_comm *comm, uint32_t rank, uint64_t deadline_n
             const int status = peers->check(peers->context, err);
             if (status != RZ_OK)
                 return status;
-            if (now_ns() >= deadline_ns)
+            if (rz_clock_ns() >= deadline_ns)
                 return rz_fail(err, RZ_E_TIMEOUT, (int)rank, 0,
                                "the logits of rank %u did not arrive in time", rank);
         }
@@ -243,7 +240,7 @@ static int mpi_ready(struct rz_comm *comm, uint32_t step, struct rz_error *err)
 static int mpi_collect(struct rz_comm *comm, uint32_t step, uint64_t deadline_ns,
                        struct rz_error *err)
 {
-    (void)step;
+    (void)step; /* messages of a pair of ranks keep their order */
     for (uint32_t r = 1; r < comm->config.world; r++) {
         const int status = wait_request(comm, r, deadline_ns, err);
         if (status != RZ_OK)

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,7 +28,10 @@ void ranks_start(struct ranks *ranks, uint32_t world, rank_function *function, v
         const pid_t pid = fork();
         assert_true(pid >= 0);
         if (pid == 0) {
-            alarm(LIMIT_S); /* a hang is a failure, and leaves nothing running */
+            /* A hang is a failure, and leaves nothing running; nor does a failure of the parent,
+             * when this rank may be stopped. */
+            alarm(LIMIT_S);
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
             _exit(function(rank, world, ranks->name, argument));
         }
         ranks->pid[rank] = pid;

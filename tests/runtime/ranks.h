@@ -17,8 +17,8 @@ typedef int rank_function(uint32_t rank, uint32_t world, const char *name, void 
 #define RANK_DIED 1000 /* + signal: what ranks_run reports for a rank that was killed */
 
 /* ranks_start / ranks_wait - fork `world` ranks with a job name of their own, and wait for all of
- * them; status[r] is rank r's exit status or RANK_DIED + signal. Ranks that are not done in 60 s are
- * killed. ranks_run does both and asserts that every status is 0. */
+ * them; status[r] is rank r's exit status or RANK_DIED + signal. Ranks that are not done in 60 s
+ * are killed. ranks_run does both and asserts that every status is 0. */
 struct ranks {
     uint32_t world;
     int pid[RZ_MAX_WORLD];
@@ -29,10 +29,10 @@ void ranks_wait(struct ranks *ranks, int *status);
 void ranks_run(uint32_t world, rank_function *function, void *argument);
 
 /* In a rank: print what was expected and end this rank with status 1 unless `condition`. */
-#define rank_expect(condition, ...)                                                                \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            rank_fail(__FILE__, __LINE__, #condition, __VA_ARGS__);                                \
+#define rank_expect(condition, ...)                                 \
+    do {                                                            \
+        if (!(condition))                                           \
+            rank_fail(__FILE__, __LINE__, #condition, __VA_ARGS__); \
     } while (0)
 _Noreturn void rank_fail(const char *file, int line, const char *condition, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

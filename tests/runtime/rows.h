@@ -33,8 +33,8 @@ static inline uint16_t row_to_half(float value)
         return 0;
     int exponent;
     const float mantissa = frexpf(fabsf(value), &exponent); /* [0.5, 1) */
-    const uint32_t bits = (uint32_t)(exponent + 14) << 10 |
-                          ((uint32_t)(mantissa * 2048.0f) & 0x3FFu);
+    const uint32_t bits =
+        (uint32_t)(exponent + 14) << 10 | ((uint32_t)(mantissa * 2048.0f) & 0x3FFu);
     return (uint16_t)(bits | (value < 0.0f ? 0x8000u : 0));
 }
 
@@ -56,8 +56,7 @@ static inline void rows_write(void *to, size_t row_stride, uint32_t dtype, uint6
             if (dtype == RZ_F32)
                 ((float *)to)[at] = value;
             else
-                ((uint16_t *)to)[at] =
-                    dtype == RZ_F16 ? row_to_half(value) : row_to_bfloat(value);
+                ((uint16_t *)to)[at] = dtype == RZ_F16 ? row_to_half(value) : row_to_bfloat(value);
         }
 }
 

@@ -78,8 +78,7 @@ static int play(uint32_t rank, uint32_t world, const char *name, void *argument)
         }
     }
     const uint64_t begin = rz_clock_ns();
-    const uint32_t rows =
-        scene->fault == BRINGS_MORE_ROWS && rank == scene->culprit ? 3 : 1;
+    const uint32_t rows = scene->fault == BRINGS_MORE_ROWS && rank == scene->culprit ? 3 : 1;
     /* The culprit may be noticed a step later than it went: until then steps succeed. */
     int status = RZ_OK;
     while (status == RZ_OK)
@@ -116,9 +115,8 @@ static void expect_scene(struct scene scene)
     } else {
         ranks_wait(&ranks, status);
         for (uint32_t r = 0; r < WORLD; r++)
-            assert_int_equal(status[r], scene.fault == DIES && r == scene.culprit
-                                            ? RANK_DIED + SIGKILL
-                                            : 0);
+            assert_int_equal(status[r],
+                             scene.fault == DIES && r == scene.culprit ? RANK_DIED + SIGKILL : 0);
     }
     assert_int_equal(shm_leftovers(), 0);
 }
@@ -159,10 +157,8 @@ static void a_stopped_rank_is_a_timeout_that_names_it(void **state)
 static void different_numbers_of_rows_are_a_mismatch_on_every_rank(void **state)
 {
     (void)state;
-    expect_scene((struct scene){.fault = BRINGS_MORE_ROWS,
-                                .culprit = 2,
-                                .status = RZ_E_MISMATCH,
-                                .text = "rank 2"});
+    expect_scene((struct scene){
+        .fault = BRINGS_MORE_ROWS, .culprit = 2, .status = RZ_E_MISMATCH, .text = "rank 2"});
 }
 
 int main(void)

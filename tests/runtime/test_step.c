@@ -5,8 +5,12 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -18,9 +22,9 @@ enum { ROWS = 6, STEPS = 4, VOCAB = 1003, SEED = 20 };
 /* One run of STEPS steps; every rank hashes the ids it gets. */
 struct run {
     struct rz_options options;
-    bool own_buffer;       /* the caller's memory instead of rz_logits() */
-    bool split_step;       /* begin, ready, finish instead of rz_step */
-    uint64_t hash[RZ_MAX_WORLD];
+    bool own_buffer; /* the caller's memory instead of rz_logits() */
+    bool split_step; /* begin, ready, finish instead of rz_step */
+    uint64_t *hash;  /* [world], shared with the parent */
 };
 
 static void hash_ids(uint64_t *hash, const int32_t *ids, uint32_t count)
@@ -110,37 +114,22 @@ static int run_steps(uint32_t rank, uint32_t world, const char *name, void *argu
     }
     free(own);
     rz_close(job);
-    /* The parent cannot see this process's memory: the hash goes back through a pipe that it reads
-     * after the ranks have ended. */
-    char line[64];
-    const int length = snprintf(line, sizeof line, "%u %llx\n", rank, (unsigned long long)hash);
-    rank_expect(write(3, line, (size_t)length) == length, "pipe");
+    run->hash[rank] = hash;
     return 0;
 }
 
 /* The hash of a run, which all ranks must agree on. */
 static uint64_t hash_of(struct run *run, uint32_t world)
 {
-    int pipe_fd[2];
-    assert_int_equal(pipe(pipe_fd), 0);
-    if (pipe_fd[1] != 3)
-        assert_int_equal(dup2(pipe_fd[1], 3), 3);
+    const size_t bytes = world * sizeof *run->hash;
+    run->hash = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(run->hash, MAP_FAILED);
     ranks_run(world, run_steps, run);
-    if (pipe_fd[1] != 3)
-        close(3);
-    close(pipe_fd[1]);
-    FILE *lines = fdopen(pipe_fd[0], "r");
-    unsigned rank;
-    unsigned long long hash, first = 0;
-    uint32_t seen = 0;
-    while (fscanf(lines, "%u %llx", &rank, &hash) == 2) {
-        if (seen++ == 0)
-            first = hash;
-        assert_int_equal(hash, first);
-    }
-    fclose(lines);
-    assert_int_equal(seen, world);
-    return first;
+    const uint64_t hash = run->hash[0];
+    for (uint32_t rank = 0; rank < world; rank++)
+        assert_int_equal(run->hash[rank], hash);
+    munmap(run->hash, bytes);
+    return hash;
 }
 
 static void same_ids_for_every_world_split_dtype_and_back_end(void **state)
@@ -151,7 +140,8 @@ static void same_ids_for_every_world_split_dtype_and_back_end(void **state)
     const struct {
         uint32_t world;
         const uint32_t *split;
-    } shapes[] = {{1, NULL}, {2, NULL}, {3, NULL}, {4, NULL}, {8, NULL}, {4, uneven}, {3, with_nothing}};
+    } shapes[] = {{1, NULL}, {2, NULL},   {3, NULL},        {4, NULL},
+                  {8, NULL}, {4, uneven}, {3, with_nothing}};
 
     uint64_t expected = 0;
     for (uint32_t backend = RZ_BACKEND_REFERENCE; backend <= RZ_BACKEND_CPU; backend++)
@@ -172,7 +162,8 @@ static void same_ids_for_every_world_split_dtype_and_back_end(void **state)
     assert_int_equal(shm_leftovers(), 0);
 }
 
-/* ------------------------------------------------------------------------------------------------ */
+/* ------------------------------------------------------------------------------------------------
+ */
 
 /* A job of one rank with its logits written, for what needs no peers. */
 static rz_job *open_alone(uint32_t rows)
@@ -282,10 +273,8 @@ static void a_draft_row_leaves_the_history_alone(void **state)
     /* Drafts of the same sequence, each following the ones before. */
     int32_t drafts[3], again[3];
     for (uint32_t n = 0; n < 3; n++) {
-        const struct rz_row row = {.sequence = sequence,
-                                   .flags = RZ_ROW_DRAFT,
-                                   .output_ids = drafts,
-                                   .output_count = n};
+        const struct rz_row row = {
+            .sequence = sequence, .flags = RZ_ROW_DRAFT, .output_ids = drafts, .output_count = n};
         assert_int_equal(step_rows(job, &row, 1, &drafts[n], NULL), RZ_OK);
     }
     /* Drawing for good gives what the drafts were. */
@@ -326,7 +315,8 @@ static void a_row_without_a_seed_reports_one_that_repeats_it(void **state)
     rz_close(job);
 }
 
-/* ------------------------------------------------------------------------------------------------ */
+/* ------------------------------------------------------------------------------------------------
+ */
 
 static void expect_refusal(rz_job *job, const struct rz_row *rows, uint32_t count, int status,
                            const char *text)
@@ -344,12 +334,12 @@ static void bad_rows_are_refused_by_name_and_the_job_goes_on(void **state)
     const struct rz_sampling good = seeded(1);
     const int32_t bad_id = VOCAB;
 
-#define REFUSED_SAMPLING(field, value, text)                                                       \
-    do {                                                                                           \
-        struct rz_sampling bad = seeded(1);                                                        \
-        bad.field = value;                                                                         \
-        const struct rz_row rows[] = {{.sampling = &good}, {.sampling = &bad}};                    \
-        expect_refusal(job, rows, 2, RZ_E_ARG, "row 1: " text);                                    \
+#define REFUSED_SAMPLING(field, value, text)                                    \
+    do {                                                                        \
+        struct rz_sampling bad = seeded(1);                                     \
+        bad.field = value;                                                      \
+        const struct rz_row rows[] = {{.sampling = &good}, {.sampling = &bad}}; \
+        expect_refusal(job, rows, 2, RZ_E_ARG, "row 1: " text);                 \
     } while (0)
     REFUSED_SAMPLING(temperature, -1.0f, "temperature: expected a finite number >= 0, got -1");
     REFUSED_SAMPLING(temperature, NAN, "temperature");
