@@ -36,10 +36,7 @@ install(FILES "${PROJECT_BINARY_DIR}/rankzero-config.cmake"
               "${PROJECT_BINARY_DIR}/rankzero-config-version.cmake"
         DESTINATION "${package_dir}")
 
-# The command finds the library wherever both are moved.
 if(TARGET rankzero_command)
-    file(RELATIVE_PATH lib_from_bin "/${CMAKE_INSTALL_BINDIR}" "/${CMAKE_INSTALL_LIBDIR}")
-    set_target_properties(rankzero_command PROPERTIES INSTALL_RPATH "$ORIGIN/${lib_from_bin}")
     install(TARGETS rankzero_command RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 endif()
 

@@ -4,9 +4,7 @@
 
 set(objects "")
 foreach(layer IN LISTS RZ_LAYERS)
-    if(TARGET rz_${layer})
-        list(APPEND objects $<TARGET_OBJECTS:rz_${layer}>)
-    endif()
+    list(APPEND objects $<TARGET_OBJECTS:rz_${layer}>)
 endforeach()
 
 # rz_add_library(NAME SHARED|STATIC OUTPUT_NAME OBJECTS...)

@@ -7,8 +7,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "internal/clock.h"
 
 enum {
     FIRST_NS = 300000000, /* shorter runs show nothing */
@@ -17,16 +18,9 @@ enum {
     MAX_HELD = 64 << 20, /* bytes of ids that wait for the end of a run on a terminal */
 };
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-
 void rz_progress_start(struct rz_progress *progress, uint64_t total, bool to_stdout)
 {
-    *progress = (struct rz_progress){.total = total, .started_ns = now_ns()};
+    *progress = (struct rz_progress){.total = total, .started_ns = rz_clock_ns()};
     progress->on = isatty(STDERR_FILENO);
     if (progress->on && to_stdout && isatty(STDOUT_FILENO)) {
         progress->on = total <= MAX_HELD / BYTES_PER_ID;
@@ -67,7 +61,7 @@ void rz_progress_update(struct rz_progress *progress, uint64_t done)
 {
     if (!progress->on)
         return;
-    const uint64_t now = now_ns();
+    const uint64_t now = rz_clock_ns();
     if (now - progress->started_ns < FIRST_NS || now - progress->updated_ns < PERIOD_NS)
         return;
     char text[128];

@@ -50,7 +50,7 @@ int main(int argc, char **argv)
         snprintf(text, sizeof text, "rankzero %s\n", rz_version());
         return print(text);
     }
-    char text[256];
+    char text[320];
     snprintf(text, sizeof text, "expected a command, sample or doctor, got '%.200s'; see --help",
              name);
     rz_say("rankzero", 0, text);

@@ -170,7 +170,8 @@ static int check_row(const struct rz_sample_input *input, const struct rz_row_pa
     const int status = rz_row_params_check_ids(row, input->vocab_size, where, complaint);
     if (status != RZ_EXIT_OK)
         return status;
-    if (row->bitmask != NULL && !words_fit(input, row->bitmask_words))
+    /* A mask of its own has only a row of --params, whose place is known. */
+    if (where != NULL && row->bitmask != NULL && !words_fit(input, row->bitmask_words))
         return rz_complain(complaint, RZ_EXIT_FAILED,
                            "%s: \"bitmask\": expected %" PRIu64 " words, a bit an id, got %zu",
                            where, words_of(input->vocab_size), row->bitmask_words);

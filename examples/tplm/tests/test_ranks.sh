@@ -32,5 +32,6 @@ done
 
 "$@" -np 2 "$tplm" --prompt "In the beginning" --tokens 24 --temperature 0.8 --top-p 0.95 \
     --repetition-penalty 1.1 --min-tokens 3 --seed 7 --text-only >"$dir/alone.txt"
-sed '/^\[2\] seed/,$d; 1d; $d' "$dir/1.txt" >"$dir/batched.txt"
+# Of the batch, what stands between the first heading and the blank line before the second.
+sed '/^\[2\] seed/,$d; 1d' "$dir/1.txt" | sed '$d' >"$dir/batched.txt"
 cmp "$dir/alone.txt" "$dir/batched.txt"
