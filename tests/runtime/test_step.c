@@ -5,7 +5,6 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,120 +15,36 @@
 
 #include "tests/runtime/ranks.h"
 #include "tests/runtime/rows.h"
+#include "tests/runtime/scene.h"
 
-enum { ROWS = 6, STEPS = 4, VOCAB = 1003, SEED = 20 };
+enum { VOCAB = SCENE_VOCAB, SEED = SCENE_SEED };
 
-/* One run of STEPS steps; every rank hashes the ids it gets. */
+/* A scene and, in memory shared with the parent, what each rank has of it. */
 struct run {
-    struct rz_options options;
-    bool own_buffer; /* the caller's memory instead of rz_logits() */
-    bool split_step; /* begin, ready, finish instead of rz_step */
-    uint64_t *hash;  /* [world], shared with the parent */
+    struct scene scene;
+    struct scene_hash *hashes; /* [world] */
 };
 
-static void hash_ids(uint64_t *hash, const int32_t *ids, uint32_t count)
+static int play(uint32_t rank, uint32_t world, const char *name, void *argument)
 {
-    for (uint32_t i = 0; i < count; i++)
-        *hash = (*hash ^ (uint32_t)ids[i]) * UINT64_C(0x100000001B3);
-}
-
-/* Every kind of filter and edit, one a row. */
-static void make_rows(struct rz_row *rows, struct rz_sampling *samplings, uint64_t step)
-{
-    static const int32_t history[] = {1, 2, 3, 500, 501, 2};
-    static const struct rz_bias bias[] = {{7, 3.0f}, {900, -4.0f}};
-    for (uint32_t r = 0; r < ROWS; r++) {
-        rz_sampling_init(&samplings[r]);
-        samplings[r].flags = RZ_SAMPLING_SEED | RZ_SAMPLING_LOGPROBS;
-        samplings[r].seed = SEED + r;
-        samplings[r].top_logprobs = 3;
-        rows[r] = (struct rz_row){.logits_row = r,
-                                  .sampling = &samplings[r],
-                                  .flags = RZ_ROW_POSITION,
-                                  .position = 100 + step};
-    }
-    samplings[1].temperature = 0.0f;
-    samplings[2].top_k = 20;
-    samplings[2].temperature = 0.7f;
-    samplings[3].top_p = 0.9f;
-    samplings[3].min_p = 0.01f;
-    samplings[4].repetition_penalty = 1.3f;
-    samplings[4].frequency_penalty = 0.5f;
-    samplings[4].presence_penalty = 0.25f;
-    samplings[4].bias = bias;
-    samplings[4].bias_count = 2;
-    rows[4].prompt_ids = history;
-    rows[4].prompt_count = 3;
-    rows[4].output_ids = history + 3;
-    rows[4].output_count = 3;
-    rows[5].draws = 3;
-}
-
-static int run_steps(uint32_t rank, uint32_t world, const char *name, void *argument)
-{
-    struct run *run = argument;
-    rz_job *job = rank_open(&run->options, name, rank, world);
-    const uint32_t dtype = run->options.dtype;
-    uint32_t first, columns;
-    rz_shard(job, &first, &columns);
-    const size_t own_stride = columns + 5;
-    void *own = calloc(ROWS * own_stride, sizeof(float));
-
-    struct rz_row rows[ROWS];
-    struct rz_sampling samplings[ROWS];
-    int32_t ids[256];
-    uint32_t count;
-    uint64_t hash = UINT64_C(0xCBF29CE484222325);
-    for (uint64_t step = 0; step < STEPS; step++) {
-        struct rz_batch batch;
-        rz_batch_init(&batch);
-        batch.logits_rows = ROWS;
-        if (run->own_buffer) {
-            rows_write(own, own_stride, dtype, SEED, step * ROWS, ROWS, first, columns);
-            batch.logits = own;
-            batch.row_stride = own_stride;
-        } else {
-            rows_write_shard(job, dtype, SEED, step * ROWS, ROWS);
-        }
-        if (rank == 0) {
-            make_rows(rows, samplings, step);
-            batch.rows = rows;
-            batch.row_count = ROWS;
-        }
-        int status;
-        if (run->split_step) {
-            status = rz_step_begin(job, &batch);
-            int ready = 0;
-            while (status == RZ_OK && (ready = rz_step_ready(job)) == 0)
-                ;
-            rank_expect(status == RZ_OK && ready == 1, "%s", rz_last_error(job)->text);
-            status = rz_step_finish(job, ids, &count, NULL);
-        } else {
-            status = rz_step(job, &batch, ids, &count, NULL);
-        }
-        rank_expect(status == RZ_OK, "rank %u step %llu: %s", rank, (unsigned long long)step,
-                    rz_last_error(job)->text);
-        rank_expect(count == ROWS + 2, "got %u ids", count);
-        hash_ids(&hash, ids, count);
-    }
-    free(own);
+    const struct run *run = argument;
+    rz_job *job = rank_open(&run->scene.options, name, rank, world);
+    run->hashes[rank] = scene_play(&run->scene, job);
     rz_close(job);
-    run->hash[rank] = hash;
     return 0;
 }
 
-/* The hash of a run, which all ranks must agree on. */
-static uint64_t hash_of(struct run *run, uint32_t world)
+static void expect_same_ids(const struct scene *scene, uint32_t world)
 {
-    const size_t bytes = world * sizeof *run->hash;
-    run->hash = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_ptr_not_equal(run->hash, MAP_FAILED);
-    ranks_run(world, run_steps, run);
-    const uint64_t hash = run->hash[0];
+    struct run run = {.scene = *scene};
+    const size_t bytes = world * sizeof *run.hashes;
+    run.hashes = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(run.hashes, MAP_FAILED);
+    ranks_run(world, play, &run);
     for (uint32_t rank = 0; rank < world; rank++)
-        assert_int_equal(run->hash[rank], hash);
-    munmap(run->hash, bytes);
-    return hash;
+        assert_int_equal(run.hashes[rank].ids, SCENE_IDS_HASH);
+    assert_int_equal(run.hashes[0].results, SCENE_RESULTS_HASH);
+    munmap(run.hashes, bytes);
 }
 
 static void same_ids_for_every_world_split_dtype_and_back_end(void **state)
@@ -143,22 +58,19 @@ static void same_ids_for_every_world_split_dtype_and_back_end(void **state)
     } shapes[] = {{1, NULL}, {2, NULL},   {3, NULL},        {4, NULL},
                   {8, NULL}, {4, uneven}, {3, with_nothing}};
 
-    uint64_t expected = 0;
     for (uint32_t backend = RZ_BACKEND_REFERENCE; backend <= RZ_BACKEND_CPU; backend++)
         for (uint32_t dtype = RZ_F32; dtype <= RZ_BF16; dtype++)
             for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-                struct run run = {.own_buffer = i % 2 == 1, .split_step = i % 3 == 2};
-                rz_options_init(&run.options);
-                run.options.vocab_size = VOCAB;
-                run.options.dtype = dtype;
-                run.options.backend = backend;
-                run.options.split = shapes[i].split;
-                const uint64_t hash = hash_of(&run, shapes[i].world);
-                if (expected == 0)
-                    expected = hash;
-                assert_int_equal(hash, expected);
+                struct scene scene;
+                scene_init(&scene);
+                scene.options.dtype = dtype;
+                scene.options.backend = backend;
+                scene.options.split = shapes[i].split;
+                scene.own_buffer = i % 2 == 1;
+                scene.split_step = i % 3 == 2;
+                expect_same_ids(&scene, shapes[i].world);
             }
-    print_message("hash of all: %llx\n", (unsigned long long)expected);
+    print_message("hash of all: %llx\n", (unsigned long long)SCENE_IDS_HASH);
     assert_int_equal(shm_leftovers(), 0);
 }
 
