@@ -2,10 +2,10 @@
  *
  * filters.c - thresholds from tile maxima.
  *
- *     min-p    from the largest y alone
- *     top-k    the k-th largest tile maximum is at most the k-th largest y, so all ids of the
- * answer lie in the tiles that reach it: about k of them top-p    masses of the kept ids, without
- * the tiles whose largest id weighs nothing
+ *   min-p  from the largest y alone
+ *   top-k  the k-th largest tile maximum is at most the k-th largest y, so all ids of the answer
+ *          lie in the tiles that reach it: about k of them
+ *   top-p  masses of the kept ids, without the tiles whose largest id weighs nothing
  */
 #include "kernels/filters.h"
 

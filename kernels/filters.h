@@ -28,7 +28,7 @@ void rz_filter_scratch_destroy(struct rz_filter_scratch *scratch);
 
 /* rz_filter_threshold - the smallest y that is kept. Finite. *mass_passes is raised if the row's
  * mass had to be summed. */
-float rz_filter_threshold(const struct rz_filter_row *row, const struct rz_sampling *sampling,
+float rz_filter_threshold(const struct rz_filter_row *row, const struct rz_sampling *p,
                           struct rz_filter_scratch *scratch, uint64_t *mass_passes);
 
 #endif

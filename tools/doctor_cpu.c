@@ -63,10 +63,13 @@ static double read_quota(const char *path)
     FILE *file = fopen(file_name, "re");
     if (file == NULL)
         return 0;
-    double quota, period;
-    const int fields = fscanf(file, "%lf %lf", &quota, &period); /* "max" is no number */
+    char line[64] = "";
+    const bool read = fgets(line, sizeof line, file) != NULL;
     fclose(file);
-    return fields == 2 && period > 0 ? quota / period : 0;
+    char *rest = line;
+    const double quota = strtod(line, &rest); /* "max" is no number: 0 */
+    const double period = strtod(rest, NULL);
+    return read && period > 0 ? quota / period : 0;
 }
 
 /* The tightest limit from our cgroup (version 2) up to the root. */

@@ -53,7 +53,7 @@ int rz_mpi_ranks_agree(int status, const struct rz_complaint *complaint, const c
     const struct report mine = {status, *complaint};
     struct report *reports = rank == 0 ? calloc((size_t)world, sizeof *reports) : NULL;
     if (rank == 0 && reports == NULL)
-        MPI_Abort(MPI_COMM_WORLD, RZ_EXIT_FAILED);
+        rz_mpi_ranks_abort(RZ_EXIT_FAILED);
 
     MPI_Gather(&mine, sizeof mine, MPI_BYTE, reports, sizeof mine, MPI_BYTE, 0, MPI_COMM_WORLD);
     int worst = rank == 0 ? say_reports(reports, world, prefix) : RZ_EXIT_OK;
