@@ -24,6 +24,7 @@ uint64_t random_next(uint64_t *state)
 
 uint32_t random_below(uint64_t *state, uint32_t limit)
 {
+    assert(limit > 0);
     return (uint32_t)(random_next(state) % limit);
 }
 
@@ -138,6 +139,7 @@ void case_begin(struct test_case *c, const float *logits, uint32_t count)
 void case_set_bitmask(struct test_case *c, bool allowed)
 {
     const size_t words = (c->view.vocab_size + 31) / 32;
+    assert(words > 0);
     free(c->bitmask);
     c->bitmask = malloc(words * sizeof *c->bitmask);
     assert(c->bitmask != NULL);
@@ -354,9 +356,10 @@ static void random_lists(uint64_t *state, struct test_case *c)
     if (random_below(state, 5) == 0) {
         const uint32_t style = random_below(state, 3);
         case_set_bitmask(c, style != 0);
-        for (uint32_t w = 0; style != 1 && w < (vocab + 31) / 32; w++)
-            c->bitmask[w] = (uint32_t)(random_next(state) & random_next(state)) |
-                            (style == 2 ? (uint32_t)random_next(state) : 0u);
+        for (uint32_t w = 0; style != 1 && w < (vocab + 31) / 32; w++) {
+            const uint32_t a = (uint32_t)random_next(state), b = (uint32_t)random_next(state);
+            c->bitmask[w] = style == 2 ? a | b : a & b;
+        }
     }
 }
 

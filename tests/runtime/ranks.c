@@ -50,20 +50,15 @@ void ranks_wait(struct ranks *ranks, int *status)
 void ranks_run(uint32_t world, rank_function *function, void *argument)
 {
     struct ranks ranks;
-    int status[RZ_MAX_WORLD];
+    int status[RZ_MAX_WORLD] = {0};
     ranks_start(&ranks, world, function, argument);
     ranks_wait(&ranks, status);
     for (uint32_t rank = 0; rank < world; rank++)
         assert_int_equal(status[rank], 0);
 }
 
-void rank_fail(const char *file, int line, const char *condition, const char *format, ...)
+void rank_fail(const char *file, int line, const char *condition, const char *text)
 {
-    char text[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
     fprintf(stderr, "%s:%d: %s: %s\n", file, line, condition, text);
     _exit(1);
 }

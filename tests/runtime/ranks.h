@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "rankzero/rankzero.h"
 
@@ -29,13 +30,15 @@ void ranks_wait(struct ranks *ranks, int *status);
 void ranks_run(uint32_t world, rank_function *function, void *argument);
 
 /* In a rank: print what was expected and end this rank with status 1 unless `condition`. */
-#define rank_expect(condition, ...)                                 \
-    do {                                                            \
-        if (!(condition))                                           \
-            rank_fail(__FILE__, __LINE__, #condition, __VA_ARGS__); \
+#define rank_expect(condition, ...)                               \
+    do {                                                          \
+        if (!(condition)) {                                       \
+            char rank_text[512];                                  \
+            snprintf(rank_text, sizeof rank_text, __VA_ARGS__);   \
+            rank_fail(__FILE__, __LINE__, #condition, rank_text); \
+        }                                                         \
     } while (0)
-_Noreturn void rank_fail(const char *file, int line, const char *condition, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+_Noreturn void rank_fail(const char *file, int line, const char *condition, const char *text);
 
 /* Open this rank's side of the job, or end this rank. */
 rz_job *rank_open(const struct rz_options *options, const char *name, uint32_t rank,

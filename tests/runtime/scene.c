@@ -103,9 +103,11 @@ static void make_batch(const struct scene *scene, rz_job *job, uint64_t step, vo
     }
 }
 
-static int step_in_halves(rz_job *job, const struct rz_batch *batch, int32_t *ids, uint32_t *count,
-                          struct rz_result *results)
+static int step(const struct scene *scene, rz_job *job, const struct rz_batch *batch, int32_t *ids,
+                uint32_t *count, struct rz_result *results)
 {
+    if (!scene->split_step)
+        return rz_step(job, batch, ids, count, results);
     int status = rz_step_begin(job, batch);
     if (status != RZ_OK)
         return status;
@@ -119,16 +121,15 @@ struct scene_hash scene_play(const struct scene *scene, rz_job *job)
     const bool draws = rz_rank(job) == 0;
     struct scene_hash hash = {.ids = hash_start, .results = draws ? hash_start : 0};
     void *own = scene->own_buffer ? calloc(SCENE_ROWS * (SCENE_VOCAB + 5), sizeof(float)) : NULL;
-    for (uint64_t step = 0; step < SCENE_STEPS; step++) {
+    for (uint64_t s = 0; s < SCENE_STEPS; s++) {
         struct rz_batch batch;
         int32_t ids[256];
         struct rz_result results[256];
         uint32_t count = 0;
-        make_batch(scene, job, step, own, &batch);
-        const int status = (scene->split_step ? step_in_halves : rz_step)(
-            job, &batch, ids, &count, draws ? results : NULL);
-        rank_expect(status == RZ_OK, "rank %u step %llu: %s", rz_rank(job),
-                    (unsigned long long)step, rz_last_error(job)->text);
+        make_batch(scene, job, s, own, &batch);
+        const int status = step(scene, job, &batch, ids, &count, draws ? results : NULL);
+        rank_expect(status == RZ_OK, "rank %u step %llu: %s", rz_rank(job), (unsigned long long)s,
+                    rz_last_error(job)->text);
         rank_expect(count == IDS, "got %u ids", count);
         for (uint32_t i = 0; i < count; i++)
             hash_word(&hash.ids, (uint32_t)ids[i]);

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "tests/fakes/allocations.h"
 #include "tests/runtime/ranks.h"
 #include "tests/runtime/rows.h"
 #include "tests/runtime/scene.h"
@@ -28,8 +29,14 @@ struct run {
 static int play(uint32_t rank, uint32_t world, const char *name, void *argument)
 {
     const struct run *run = argument;
+    const uint64_t at_start = allocations();
     rz_job *job = rank_open(&run->scene.options, name, rank, world);
+    const uint64_t before = allocations();
+    rank_expect(before > at_start, "opening a job allocates, and is counted");
     run->hashes[rank] = scene_play(&run->scene, job);
+    const uint64_t got = allocations() - before, expected = run->scene.own_buffer ? 1 : 0;
+    rank_expect(got == expected, "steps allocate nothing, got %llu allocations, %llu of the test's",
+                (unsigned long long)got, (unsigned long long)expected);
     rz_close(job);
     return 0;
 }
@@ -47,7 +54,7 @@ static void expect_same_ids(const struct scene *scene, uint32_t world)
     munmap(run.hashes, bytes);
 }
 
-static void same_ids_for_every_world_split_dtype_and_back_end(void **state)
+static void same_ids_for_every_world_split_dtype_and_back_end_without_allocating(void **state)
 {
     (void)state;
     static const uint32_t uneven[RZ_MAX_WORLD] = {1, 500, 17, 485};
@@ -357,7 +364,7 @@ static void counters_count(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_ids_for_every_world_split_dtype_and_back_end),
+        cmocka_unit_test(same_ids_for_every_world_split_dtype_and_back_end_without_allocating),
         cmocka_unit_test(a_sequence_draws_what_its_history_spelt_out_draws),
         cmocka_unit_test(stop_ids_wait_for_min_tokens),
         cmocka_unit_test(a_draft_row_leaves_the_history_alone),
