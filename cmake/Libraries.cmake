@@ -49,8 +49,9 @@ if(TARGET rz_mpi)
     target_link_libraries(rankzero_mpi_static PUBLIC rankzero_static MPI::MPI_C)
     if(RZ_SANITIZE MATCHES address)
         foreach(library rankzero_mpi rankzero_mpi_static)
-            target_sources(${library} INTERFACE
-                "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/tests/fakes/keep_modules.c>")
+            set(fake "${PROJECT_SOURCE_DIR}/tests/fakes/keep_modules.c")
+            set(in_program "$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>")
+            target_sources(${library} INTERFACE "$<BUILD_INTERFACE:$<${in_program}:${fake}>>")
             target_link_options(${library} INTERFACE
                 "$<BUILD_INTERFACE:LINKER:--export-dynamic-symbol=dlclose>")
         endforeach()
