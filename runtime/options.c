@@ -115,27 +115,49 @@ int rz_options_resolve(const struct rz_options *options, uint32_t rank, uint32_t
     return RZ_OK;
 }
 
+/* A value as the public header calls it: by its word if it is one of an enum, else in digits. */
+static void name_value(const char *const *words, uint32_t value, char text[16])
+{
+    uint32_t known = 0;
+    while (words != NULL && words[known] != NULL && known < value)
+        known++;
+    if (words != NULL && words[known] != NULL)
+        snprintf(text, 16, "%s", words[known]);
+    else
+        snprintf(text, 16, "%u", value);
+}
+
 int rz_plan_compare(const struct rz_plan *plan, const struct rz_plan *other, uint32_t rank,
                     struct rz_error *err)
 {
+    static const char *const dtypes[] = {"f32", "f16", "bf16", NULL};
+    static const char *const modes[] = {"gather", NULL};
+    static const char *const backends[] = {"auto", "reference", "cpu", NULL};
+    static const char *const comms[] = {"auto", "shm", "mpi", NULL};
     const struct {
         const char *name;
+        const char *const *words; /* NULL: a number */
         uint32_t expected, got;
     } fields[] = {
-        {"world size", plan->world, other->world},
-        {"vocab_size", plan->vocab_size, other->vocab_size},
-        {"vocab_padded", plan->vocab_padded, other->vocab_padded},
-        {"dtype", plan->dtype, other->dtype},
-        {"max_rows", plan->max_rows, other->max_rows},
-        {"mode", plan->mode, other->mode},
-        {"backend", plan->backend, other->backend},
-        {"comm", plan->comm, other->comm},
-        {"ring_slots", plan->ring_slots, other->ring_slots},
+        {"world size", NULL, plan->world, other->world},
+        {"vocab_size", NULL, plan->vocab_size, other->vocab_size},
+        {"vocab_padded", NULL, plan->vocab_padded, other->vocab_padded},
+        {"dtype", dtypes, plan->dtype, other->dtype},
+        {"max_rows", NULL, plan->max_rows, other->max_rows},
+        {"mode", modes, plan->mode, other->mode},
+        {"backend", backends, plan->backend, other->backend},
+        {"comm", comms, plan->comm, other->comm},
+        {"ring_slots", NULL, plan->ring_slots, other->ring_slots},
     };
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        if (fields[i].expected != fields[i].got)
-            return rz_fail(err, RZ_E_MISMATCH, (int)rank, 0, "%s: rank 0 has %u, rank %u has %u",
-                           fields[i].name, fields[i].expected, rank, fields[i].got);
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        if (fields[i].expected == fields[i].got)
+            continue;
+        char expected[16], got[16];
+        name_value(fields[i].words, fields[i].expected, expected);
+        name_value(fields[i].words, fields[i].got, got);
+        return rz_fail(err, RZ_E_MISMATCH, (int)rank, 0, "%s: rank 0 has %s, rank %u has %s",
+                       fields[i].name, expected, rank, got);
+    }
     for (uint32_t r = 0; r < plan->world; r++)
         if (plan->columns[r] != other->columns[r])
             return rz_fail(err, RZ_E_MISMATCH, (int)rank, 0,

@@ -29,18 +29,24 @@ struct rz_launch {
     bool mpi;
     bool together; /* every rank is known to come to its end in the same way */
     char job_name[RZ_MAX_NAME];
+    int name_fd; /* holds the job's name if the command line gave it; -1 otherwise */
     pid_t children[RZ_MAX_WORLD]; /* rank 0: the forked ranks by number; 0 elsewhere */
 };
 
 /* rz_launch_begin - before anything that can fail. */
 int rz_launch_begin(const char *prefix, struct rz_launch *launch, struct rz_complaint *complaint);
 
-/* rz_launch_plan - `ranks` and `job_name` are what the command line says, or 0 and NULL. */
-int rz_launch_plan(struct rz_launch *launch, uint32_t ranks, const char *job_name,
-                   struct rz_complaint *complaint);
+/* rz_launch_plan - `ranks`, `comm` and `job_name` are what the command line says, or 0 and NULL. A
+ * name is this run's alone from here on. */
+int rz_launch_plan(struct rz_launch *launch, uint32_t ranks, enum rz_comm_kind comm,
+                   const char *job_name, struct rz_complaint *complaint);
 
-/* rz_launch_agree - the worst status of all ranks; what they complain of is said once. */
-int rz_launch_agree(struct rz_launch *launch, int status, const struct rz_complaint *complaint);
+/* rz_launch_agree - the worst status of all ranks; what they complain of is said once. They fail,
+ * too, if they are not about to draw from as many `rows`, or as many `draws`: each has read a
+ * command line of its own, and one that had more steps than the others would be left alone in them.
+ */
+int rz_launch_agree(struct rz_launch *launch, int status, uint64_t rows, uint64_t draws,
+                    const struct rz_complaint *complaint);
 
 /* rz_launch_start - returns in every rank; on failure in rank 0 only. */
 int rz_launch_start(struct rz_launch *launch, struct rz_complaint *complaint);

@@ -4,6 +4,7 @@
  */
 #include "tools/mpi_ranks.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 /* What a rank reports to rank 0. */
 struct report {
     int status;
+    uint64_t rows, draws;
     struct rz_complaint complaint;
 };
 
@@ -45,18 +47,39 @@ static int say_reports(const struct report *reports, int count, const char *pref
     return worst;
 }
 
-int rz_mpi_ranks_agree(int status, const struct rz_complaint *complaint, const char *prefix)
+/* Compare what ranks are about to do with what rank 0 is. */
+static int compare_reports(const struct report *reports, int count, const char *prefix)
+{
+    for (int r = 1; r < count; r++) {
+        const bool rows = reports[r].rows != reports[0].rows;
+        if (!rows && reports[r].draws == reports[0].draws)
+            continue;
+        struct rz_complaint complaint;
+        rz_complain(&complaint, RZ_EXIT_FAILED,
+                    "%s: rank 0 has %" PRIu64 ", rank %d has %" PRIu64 " (ranks disagree)",
+                    rows ? "rows of logits" : "draws", rows ? reports[0].rows : reports[0].draws, r,
+                    rows ? reports[r].rows : reports[r].draws);
+        rz_say(prefix, 0, complaint.text);
+        return RZ_EXIT_FAILED;
+    }
+    return RZ_EXIT_OK;
+}
+
+int rz_mpi_ranks_agree(int status, uint64_t rows, uint64_t draws,
+                       const struct rz_complaint *complaint, const char *prefix)
 {
     int rank, world;
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &world);
-    const struct report mine = {status, *complaint};
+    const struct report mine = {status, rows, draws, *complaint};
     struct report *reports = rank == 0 ? calloc((size_t)world, sizeof *reports) : NULL;
     if (rank == 0 && reports == NULL)
         rz_mpi_ranks_abort(RZ_EXIT_FAILED);
 
     MPI_Gather(&mine, sizeof mine, MPI_BYTE, reports, sizeof mine, MPI_BYTE, 0, MPI_COMM_WORLD);
     int worst = rank == 0 ? say_reports(reports, world, prefix) : RZ_EXIT_OK;
+    if (rank == 0 && worst == RZ_EXIT_OK)
+        worst = compare_reports(reports, world, prefix);
     free(reports);
     MPI_Bcast(&worst, 1, MPI_INT, 0, MPI_COMM_WORLD);
     return worst;

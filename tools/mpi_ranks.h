@@ -16,9 +16,11 @@
 /* rz_mpi_ranks_begin - join the other processes. Collective, as the three that follow. */
 int rz_mpi_ranks_begin(uint32_t *rank, uint32_t *world, struct rz_complaint *complaint);
 
-/* rz_mpi_ranks_agree - the worst exit status of all ranks. Rank 0 says on stderr, behind `prefix`,
- * what each rank complains of; what several say alike is said once. */
-int rz_mpi_ranks_agree(int status, const struct rz_complaint *complaint, const char *prefix);
+/* rz_mpi_ranks_agree - the worst exit status of all ranks, or RZ_EXIT_FAILED if they have different
+ * numbers of rows or draws. Rank 0 says on stderr, behind `prefix`, what each rank complains of, or
+ * which one differs; what several complain of alike is said once. */
+int rz_mpi_ranks_agree(int status, uint64_t rows, uint64_t draws,
+                       const struct rz_complaint *complaint, const char *prefix);
 
 int rz_mpi_ranks_open(const struct rz_options *options, rz_job **job, struct rz_error *err);
 

@@ -15,9 +15,10 @@ int rz_mpi_ranks_begin(uint32_t *rank, uint32_t *world, struct rz_complaint *com
     return rz_complain(complaint, RZ_EXIT_FAILED, "%s", missing);
 }
 
-int rz_mpi_ranks_agree(int status, const struct rz_complaint *complaint, const char *prefix)
+int rz_mpi_ranks_agree(int status, uint64_t rows, uint64_t draws,
+                       const struct rz_complaint *complaint, const char *prefix)
 {
-    (void)complaint, (void)prefix;
+    (void)rows, (void)draws, (void)complaint, (void)prefix;
     return status;
 }
 

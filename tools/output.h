@@ -33,18 +33,26 @@ struct rz_output_held {
 };
 
 struct rz_output {
-    bool lines;
-    bool json;
+    bool json;       /* lines otherwise */
+    FILE *text;      /* to stdout; NULL: neither lines nor JSON */
+    char *text_held; /* its buffer, if it is to hold more than usual */
+    int text_error;  /* errno of the first write that failed */
     struct rz_output_held held;
     FILE *npy; /* NULL: no file */
     const char *npy_path;
-    char *npy_temporary; /* what the file is called until it is whole */
+    char *npy_temporary; /* what the file is called until it is whole ... */
+    bool npy_named;      /* ... if it has a name */
 };
 
 /* rz_output_open - lines on stdout, unless there is JSON or a file. `npy_path` may be NULL; the
- * file is int32 [rows, columns] and has a temporary name until rz_output_finish(). */
+ * file is int32 [rows, columns] and has no name, or a temporary one, until rz_output_finish().
+ * `output` stays where it is until then. */
 int rz_output_open(bool json, const char *npy_path, uint64_t rows, uint64_t columns,
                    struct rz_output *output, struct rz_complaint *complaint);
+
+/* rz_output_hold - keep the first `bytes` of text back until the end. Before anything is written.
+ * False if memory is out. */
+bool rz_output_hold(struct rz_output *output, size_t bytes);
 
 int rz_output_write(struct rz_output *output, const struct rz_draws *draws,
                     struct rz_complaint *complaint);
@@ -56,8 +64,8 @@ int rz_output_finish(struct rz_output *output, struct rz_complaint *complaint);
 void rz_output_abandon(struct rz_output *output);
 
 /* One each for the forms of output; those above call them. */
-void rz_output_lines_write(const struct rz_draws *draws);
-int rz_output_json_write(struct rz_output_held *held, const struct rz_draws *draws,
+void rz_output_lines_write(FILE *text, const struct rz_draws *draws);
+int rz_output_json_write(FILE *text, struct rz_output_held *held, const struct rz_draws *draws,
                          struct rz_complaint *complaint);
 int rz_output_npy_open(const char *path, uint64_t rows, uint64_t columns, struct rz_output *output,
                        struct rz_complaint *complaint);

@@ -12,12 +12,12 @@
 #include <stdlib.h>
 
 /* JSON has no infinities and no NaN. Nine digits tell any two floats apart. */
-static void print_float(float value)
+static void print_float(FILE *text, float value)
 {
     if (isfinite(value))
-        printf("%.9g", (double)value);
+        fprintf(text, "%.9g", (double)value);
     else
-        fputs("null", stdout);
+        fputs("null", text);
 }
 
 static const char *status_text(uint32_t status)
@@ -57,41 +57,42 @@ static int hold(struct rz_output_held *held, const struct rz_draws *draws,
     return RZ_EXIT_OK;
 }
 
-static void print_held(const struct rz_output_held *held)
+static void print_held(FILE *text, const struct rz_output_held *held)
 {
-    fputs(",\"logprob\":[", stdout);
+    fputs(",\"logprob\":[", text);
     for (size_t i = 0; i < held->count; i++) {
         if (i > 0)
-            putchar(',');
-        print_float(held->logprobs[i]);
+            putc(',', text);
+        print_float(text, held->logprobs[i]);
     }
-    fputs("],\"rank\":[", stdout);
+    fputs("],\"rank\":[", text);
     for (size_t i = 0; i < held->count; i++)
-        printf("%s%" PRIu32, i > 0 ? "," : "", held->ranks[i]);
-    putchar(']');
+        fprintf(text, "%s%" PRIu32, i > 0 ? "," : "", held->ranks[i]);
+    putc(']', text);
 }
 
 /* The most likely ids are a matter of the row, not of the draw: once is enough. */
-static void print_top(const struct rz_result *result)
+static void print_top(FILE *text, const struct rz_result *result)
 {
-    fputs(",\"top_logprobs\":[", stdout);
+    fputs(",\"top_logprobs\":[", text);
     for (uint32_t i = 0; i < result->top_count; i++) {
-        printf("%s{\"id\":%d,\"logprob\":", i > 0 ? "," : "", (int)result->top_ids[i]);
-        print_float(result->top_logprobs[i]);
-        putchar('}');
+        fprintf(text, "%s{\"id\":%d,\"logprob\":", i > 0 ? "," : "", (int)result->top_ids[i]);
+        print_float(text, result->top_logprobs[i]);
+        putc('}', text);
     }
-    putchar(']');
+    putc(']', text);
 }
 
-int rz_output_json_write(struct rz_output_held *held, const struct rz_draws *draws,
+int rz_output_json_write(FILE *text, struct rz_output_held *held, const struct rz_draws *draws,
                          struct rz_complaint *complaint)
 {
     const struct rz_result *results = draws->results;
     if (draws->first == 0)
-        printf("{\"row\":%" PRIu64 ",\"seed\":%" PRIu64 ",\"position\":%" PRIu64 ",\"ids\":[",
-               draws->row, results[0].seed, results[0].position);
+        fprintf(text,
+                "{\"row\":%" PRIu64 ",\"seed\":%" PRIu64 ",\"position\":%" PRIu64 ",\"ids\":[",
+                draws->row, results[0].seed, results[0].position);
     for (uint32_t i = 0; i < draws->count; i++)
-        printf("%s%d", draws->first + i > 0 ? "," : "", (int)results[i].id);
+        fprintf(text, "%s%d", draws->first + i > 0 ? "," : "", (int)results[i].id);
     if (draws->logprobs) {
         const int status = hold(held, draws, complaint);
         if (status != RZ_EXIT_OK)
@@ -100,12 +101,12 @@ int rz_output_json_write(struct rz_output_held *held, const struct rz_draws *dra
     if (draws->first + draws->count < draws->total)
         return RZ_EXIT_OK;
 
-    printf("],\"status\":\"%s\"", status_text(results[0].status));
+    fprintf(text, "],\"status\":\"%s\"", status_text(results[0].status));
     if (draws->logprobs) {
-        print_held(held);
-        print_top(&results[0]);
+        print_held(text, held);
+        print_top(text, &results[0]);
         held->count = 0;
     }
-    fputs("}\n", stdout);
+    fputs("}\n", text);
     return RZ_EXIT_OK;
 }

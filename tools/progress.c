@@ -18,15 +18,13 @@ enum {
     MAX_HELD = 64 << 20, /* bytes of ids that wait for the end of a run on a terminal */
 };
 
-void rz_progress_start(struct rz_progress *progress, uint64_t total, bool to_stdout)
+void rz_progress_start(struct rz_progress *progress, uint64_t total, struct rz_output *output)
 {
     *progress = (struct rz_progress){.total = total, .started_ns = rz_clock_ns()};
     progress->on = isatty(STDERR_FILENO);
-    if (progress->on && to_stdout && isatty(STDOUT_FILENO)) {
-        progress->on = total <= MAX_HELD / BYTES_PER_ID;
-        if (progress->on)
-            setvbuf(stdout, NULL, _IOFBF, MAX_HELD);
-    }
+    if (progress->on && isatty(STDOUT_FILENO))
+        progress->on = output->text == NULL ||
+                       (total <= MAX_HELD / BYTES_PER_ID && rz_output_hold(output, MAX_HELD));
 }
 
 /* Thousands apart: 1,234,567. */

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tools/output.h"
+
 struct rz_progress {
     bool on;
     bool shown;
@@ -16,10 +18,9 @@ struct rz_progress {
     uint64_t updated_ns;
 };
 
-/* rz_progress_start - for `total` draws, shown on stderr if that is a terminal. `to_stdout`: ids go
- * to stdout; if that is the same terminal they are held back until the run is over, so that the
- * two do not mix. */
-void rz_progress_start(struct rz_progress *progress, uint64_t total, bool to_stdout);
+/* rz_progress_start - for `total` draws, shown on stderr if that is a terminal. If stdout is one
+ * too, the text of `output` is held back until the run is over, so that the two do not mix. */
+void rz_progress_start(struct rz_progress *progress, uint64_t total, struct rz_output *output);
 
 /* rz_progress_update - `done` draws are done. Cheap; shows something ten times a second at most. */
 void rz_progress_update(struct rz_progress *progress, uint64_t done);

@@ -22,7 +22,8 @@ struct sample {
 /* Everything that can be wrong before ranks are started. On failure nothing is held. */
 static int prepare(struct sample *s, struct rz_complaint *complaint)
 {
-    int status = rz_launch_plan(&s->launch, s->options.ranks, s->options.job_name, complaint);
+    int status = rz_launch_plan(&s->launch, s->options.ranks, s->options.comm, s->options.job_name,
+                                complaint);
     if (status != RZ_EXIT_OK)
         return status;
     status = rz_sample_input_open(&s->options, s->launch.world, &s->input, complaint);
@@ -57,14 +58,17 @@ static int draw(struct sample *s)
     status = rz_output_finish(&s->output, &complaint);
     if (status != RZ_EXIT_OK) {
         s->launch.together = true; /* the steps are over: all ranks are about to end */
-        fail_alone(s, status, &complaint);
+        if (!rz_stop_requested())  /* the signal may have cut a write short */
+            fail_alone(s, status, &complaint);
     }
     return status;
 }
 
 static void release(struct sample *s)
 {
-    rz_output_abandon(&s->output); /* what is finished stays */
+    /* A forked rank has a copy, and closing that would write what rank 0 has yet to write. */
+    if (s->launch.rank == 0)
+        rz_output_abandon(&s->output); /* what is finished stays */
     rz_sample_input_close(&s->input);
 }
 
@@ -77,7 +81,7 @@ static int run(struct sample *s)
         status = prepare(s, &complaint);
         prepared = status == RZ_EXIT_OK;
     }
-    status = rz_launch_agree(&s->launch, status, &complaint);
+    status = rz_launch_agree(&s->launch, status, s->input.row_count, s->input.draws, &complaint);
     if (status == RZ_EXIT_OK && prepared)
         status = draw(s);
     else if (status == RZ_EXIT_OK && s->launch.rank == 0)
@@ -100,7 +104,7 @@ int rz_command_sample(int argc, char **argv)
         status = run(&s);
         rz_sample_options_free(&s.options);
     } else {
-        status = rz_launch_agree(&s.launch, status, &complaint);
+        status = rz_launch_agree(&s.launch, status, 0, 0, &complaint);
     }
     status = rz_launch_end(&s.launch, status);
     if (status != RZ_EXIT_OK)

@@ -159,7 +159,7 @@ static int step(struct run *run, uint32_t pieces, uint32_t *drawn)
         if (run->output != NULL)
             status = write_pieces(run, pieces, &complaint);
     }
-    if (status != RZ_EXIT_OK)
+    if (status != RZ_EXIT_OK && !rz_stop_requested()) /* the signal may have cut a write short */
         rz_say(run->launch->prefix, (int)run->launch->rank, complaint.text);
     return status;
 }
@@ -168,7 +168,7 @@ static int draw_all(struct run *run)
 {
     struct rz_progress progress = {0};
     if (run->output != NULL)
-        rz_progress_start(&progress, run->input->draws, run->output->lines || run->output->json);
+        rz_progress_start(&progress, run->input->draws, run->output);
 
     struct rz_sample_cursor cursor = {0};
     uint64_t done = 0;

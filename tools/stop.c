@@ -19,8 +19,11 @@ void rz_stop_install(void)
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
         struct sigaction old;
-        struct sigaction action = {.sa_handler = note, .sa_flags = (int)SA_RESETHAND};
+        struct sigaction action = {.sa_handler = note};
         sigemptyset(&action.sa_mask);
+        /* Somebody at a keyboard may lose patience; mpirun sends SIGTERM twice just so. */
+        if (signals[i] == SIGINT)
+            action.sa_flags = (int)SA_RESETHAND;
         /* Who ignores a signal from the start, as nohup does, means it. */
         if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
             sigaction(signals[i], &action, NULL);

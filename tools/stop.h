@@ -5,8 +5,8 @@
 #ifndef RZ_TOOLS_STOP_H
 #define RZ_TOOLS_STOP_H
 
-/* rz_stop_install - from now on the first SIGINT, SIGTERM or SIGHUP is only noted; a second one
- * ends the process at once. */
+/* rz_stop_install - from now on SIGINT, SIGTERM and SIGHUP are only noted; a second SIGINT ends the
+ * process at once. */
 void rz_stop_install(void);
 
 /* rz_stop_requested - the signal that came, or 0. */

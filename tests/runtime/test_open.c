@@ -132,7 +132,7 @@ static void ranks_that_disagree_all_learn_who_and_what(void **state)
 
     d.options[2] = good;
     d.options[1].dtype = RZ_BF16;
-    d.text = "dtype: rank 0 has 0, rank 1 has 2";
+    d.text = "dtype: rank 0 has f32, rank 1 has bf16";
     ranks_run(3, open_and_disagree, &d);
 
     d.options[1] = good;
