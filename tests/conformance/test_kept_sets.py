@@ -96,15 +96,17 @@ class KeptSets(support.ConformanceTest):
         """The distribution where what is unsure has been decided the other way."""
         return oracle.of_kept(right.y, right.kept ^ right.unsure, right.unsure)
 
-    def check(self, logits, params, args=()):
-        args = ["--logprobs", SHOWN, *support.PROCESSED, "--count", 1, *args]
-        for i, report in enumerate(self.reports(logits, params, *args)):
+    def check(self, stored, logits, params, *args):
+        """`stored` are the rows of the file, `logits` the same in fp32 and without padding."""
+        args = ["--logprobs", SHOWN, *support.PROCESSED, *args]
+        for i, report in enumerate(self.reports(stored, params, *args)):
             with self.subTest(row=i, vocab=len(logits[i]), params=params[i]):
-                self.check_row(report, np.asarray(logits[i]), params[i])
+                self.check_row(report, logits[i], params[i])
 
     def check_kinds(self, vocab, params):
         kinds = [rows.KINDS[i % len(rows.KINDS)] for i in range(len(params))]
-        self.check(np.stack([kind(self.rng, vocab) for kind in kinds]), params)
+        logits = np.stack([kind(self.rng, vocab) for kind in kinds])
+        self.check(logits, logits, params)
         self.assertGreaterEqual(self.all_seen, self.rows / 4, "rows that show all that they keep")
 
     def tearDown(self):
@@ -132,25 +134,18 @@ class KeptSets(support.ConformanceTest):
 
     def test_of_padding(self):
         """Columns past --vocab-size are nobody's best id."""
-        wide = np.full((60, 130), 50.0, np.float32)
-        for row in wide:
+        padded = np.full((60, 130), 50.0, np.float32)
+        for row in padded:
             row[:111] = rows.steep(self.rng, 111)
-        args = ["--logprobs", SHOWN, *support.PROCESSED, "--vocab-size", 111]
-        params = [joint_filters(self.rng) for _ in wide]
-        for i, report in enumerate(self.reports(wide, params, *args)):
-            with self.subTest(row=i, params=params[i]):
-                self.check_row(report, wide[i, :111], params[i])
+        params = [joint_filters(self.rng) for _ in padded]
+        self.check(padded, padded[:, :111], params, "--vocab-size", 111)
 
     def test_of_half_precision(self):
         params = [joint_filters(self.rng) for _ in range(100)]
         logits = np.stack([rows.uneven(self.rng, 111) for _ in params])
         half = logits.astype(np.float16)
-        bits, brain = support.bfloat16(logits)
-        for stored, exact in [(half, half.astype(np.float32)), (bits, brain)]:
-            args = ["--logprobs", SHOWN, *support.PROCESSED]
-            for i, report in enumerate(self.reports(stored, params, *args)):
-                with self.subTest(dtype=stored.dtype, row=i, params=params[i]):
-                    self.check_row(report, exact[i], params[i])
+        self.check(half, half.astype(np.float32), params)
+        self.check(*support.bfloat16(logits), params)
 
 
 class ThinTail(support.ConformanceTest):
