@@ -51,7 +51,9 @@ static int hold(struct rz_output_held *held, const struct rz_draws *draws,
     if (status != RZ_EXIT_OK)
         return status;
     for (uint32_t i = 0; i < draws->count; i++) {
-        held->logprobs[held->count] = draws->results[i].logprob;
+        /* Where no id was drawn there is no logprob either: null. */
+        held->logprobs[held->count] =
+            draws->results[i].id >= 0 ? draws->results[i].logprob : -INFINITY;
         held->ranks[held->count++] = draws->results[i].rank;
     }
     return RZ_EXIT_OK;

@@ -73,6 +73,6 @@ const char rz_sample_help[] =
     "is\n"
     "  the likeliest), and \"top_logprobs\": [{\"id\": 5, \"logprob\": -0.1}, ...], the same for "
     "every\n"
-    "  draw of the row. A logprob of -infinity is null.\n"
+    "  draw of the row. A logprob of -infinity is null, as is that of no id (rank 0).\n"
     "\n"
     "Exit status: 0; 2 if the command line is wrong; 1 if a file, the machine or a rank failed.\n";

@@ -24,5 +24,6 @@ done
 [ "$(wc -w <"$dir/ids.0")" -eq 5 ]
 
 sed -n '/^static int draw/,/^}/p' "$(dirname "$0")/embed.c" >"$dir/code"
+# shellcheck disable=SC2016 # the backquotes are Markdown's
 sed -n '/^```c$/,/^```$/{/^```/d;p}' "$readme" >"$dir/shown"
 diff "$dir/code" "$dir/shown"

@@ -146,7 +146,9 @@ struct rz_bias {
 
 /* RZ_LOGPROBS_RAW: of the model: log-softmax of the logits as they came (no edit, no temperature,
  * no filter). RZ_LOGPROBS_PROCESSED: of the distribution that the id was drawn from (after edits,
- * temperature and filters, over what was kept; -inf for what was not). Both natural logarithms. */
+ * temperature and filters, over what was kept; -inf for what was not). Both natural logarithms, of
+ * masses that are made from the logits times log2(e) / temperature (1 for raw) rounded to fp32:
+ * logits that become equal there are a tie. */
 enum rz_logprobs_mode { RZ_LOGPROBS_RAW = 0, RZ_LOGPROBS_PROCESSED = 1 };
 
 /* What is done to a row's logits, in this order (that of vLLM V1; docs/sampling.md):
@@ -276,10 +278,11 @@ struct rz_result {
     int32_t id;         /* the id drawn, or -1 */
     uint32_t status;    /* 0 or RZ_ROW_NO_TOKEN | RZ_ROW_NAN */
     uint32_t row;       /* index in batch.rows */
-    uint32_t rank;      /* with logprobs: 1 + number of ids strictly more likely; else 0 */
+    uint32_t rank;      /* with logprobs: 1 + number of ids strictly more likely; else, and where no
+                           id was drawn, 0 */
     uint64_t seed;      /* the seed used, so that the draw can be repeated */
     uint64_t position;  /* the position used */
-    float logprob;      /* with logprobs: of `id`, in the mode asked for; else 0 */
+    float logprob;      /* with logprobs: of `id`, in the mode asked for; else as rank */
     uint32_t top_count; /* with logprobs: entries of the arrays below */
     int32_t top_ids[RZ_MAX_TOP_LOGPROBS]; /* most likely first, lowest id first on a tie */
     float top_logprobs[RZ_MAX_TOP_LOGPROBS];
