@@ -78,11 +78,13 @@ static inline float rz_min_p_threshold(float largest_y, float min_p)
     return largest_y + (float)rz_log2((double)min_p);
 }
 
-/* Natural logarithm of an id's share: its y and exponent, and the mass of all. */
+/* Natural logarithm of an id's share: its y and exponent, and the mass of all. Masses are cut to
+ * integers and y is not, so a share of all might come out a little above 1: it is 1. */
 static inline float rz_logprob(float y, double exponent, uint64_t mass_of_all)
 {
     const double ln_2 = 0x1.62e42fefa39efp-1;
-    return (float)(((double)y - exponent) * ln_2 - rz_log((double)mass_of_all / RZ_MASS_ONE));
+    const double share = ((double)y - exponent) * ln_2 - rz_log((double)mass_of_all / RZ_MASS_ONE);
+    return share < 0.0 ? (float)share : 0.0f;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -145,7 +147,7 @@ static inline bool rz_key_less(struct rz_key a, struct rz_key b)
         return false;
     if (apart < -200.0)
         return true;
-    return ldexp(a.fraction, (int)apart) < b.fraction;
+    return a.fraction * rz_power_of_two((int)apart) < b.fraction;
 }
 
 #endif

@@ -2,14 +2,13 @@
  *
  * dispatch.c - which back end draws.
  */
-#include "kernels/sampler.h"
+#include "kernels/cpu/sampler.h"
 
 const struct rz_sampler_ops *rz_sampler_find(uint32_t backend)
 {
-    switch (backend) {
-    case RZ_BACKEND_AUTO:
-    case RZ_BACKEND_CPU: return &rz_sampler_cpu;
-    case RZ_BACKEND_REFERENCE: return &rz_sampler_reference;
-    default: return NULL;
-    }
+    if (backend == RZ_BACKEND_REFERENCE)
+        return &rz_sampler_reference;
+    const struct rz_sampler_ops *ops = rz_sampler_of_machine(backend);
+    const bool portable = backend == RZ_BACKEND_AUTO || backend == RZ_BACKEND_SCALAR;
+    return ops == NULL && portable ? &rz_sampler_scalar : ops;
 }

@@ -26,6 +26,18 @@ static inline uint32_t rz_float_bits(float value)
     return bits;
 }
 
+/* An unsigned integer in the order of the floats, and back; -0 and +0 are the same. */
+static inline uint32_t rz_float_key(float value)
+{
+    const uint32_t bits = rz_float_bits(value + 0.0f); /* -0 + 0 is +0 */
+    return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+}
+
+static inline float rz_float_of_key(uint32_t key)
+{
+    return rz_float_from_bits((key & 0x80000000u) != 0 ? key & 0x7FFFFFFFu : ~key);
+}
+
 static inline float rz_float_from_bfloat16(uint16_t bits)
 {
     return rz_float_from_bits((uint32_t)bits << 16);

@@ -72,7 +72,7 @@ struct rz_sampler_counters {
 struct rz_sampler; /* each back end has its own */
 
 struct rz_sampler_ops {
-    const char *name; /* "reference", "cpu" */
+    const char *name; /* "reference", "scalar", "avx2", "avx512" */
 
     /* Workspace for rows of up to vocab_size ids; NULL when out of memory. */
     struct rz_sampler *(*create)(uint32_t vocab_size);
@@ -86,7 +86,6 @@ struct rz_sampler_ops {
 };
 
 extern const struct rz_sampler_ops rz_sampler_reference; /* reference_sampler.c */
-extern const struct rz_sampler_ops rz_sampler_cpu;       /* cpu_sampler.c */
 
 /* rz_sampler_find - the table of a back end; RZ_BACKEND_AUTO: the fastest that runs here; NULL if
  * this build or machine has none such. */

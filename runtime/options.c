@@ -44,8 +44,8 @@ static int check_ranges(const struct rz_plan *plan, const struct rz_local *local
         return fail_range(err, "max_rows", plan->max_rows, 1, RZ_MAX_ROWS);
     if (plan->mode != RZ_MODE_GATHER)
         return fail_range(err, "mode", plan->mode, RZ_MODE_GATHER, RZ_MODE_GATHER);
-    if (plan->backend > RZ_BACKEND_CPU)
-        return fail_range(err, "backend", plan->backend, RZ_BACKEND_AUTO, RZ_BACKEND_CPU);
+    if (plan->backend > RZ_BACKEND_AVX512)
+        return fail_range(err, "backend", plan->backend, RZ_BACKEND_AUTO, RZ_BACKEND_AVX512);
     if (plan->comm > RZ_COMM_MPI)
         return fail_range(err, "comm", plan->comm, RZ_COMM_AUTO, RZ_COMM_MPI);
     const uint32_t slots = plan->ring_slots;
@@ -132,7 +132,7 @@ int rz_plan_compare(const struct rz_plan *plan, const struct rz_plan *other, uin
 {
     static const char *const dtypes[] = {"f32", "f16", "bf16", NULL};
     static const char *const modes[] = {"gather", NULL};
-    static const char *const backends[] = {"auto", "reference", "cpu", NULL};
+    static const char *const backends[] = {"auto", "reference", "scalar", "avx2", "avx512", NULL};
     static const char *const comms[] = {"auto", "shm", "mpi", NULL};
     const struct {
         const char *name;

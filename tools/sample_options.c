@@ -137,7 +137,7 @@ static int set_run_option(int which, const char *text, struct rz_sample_options 
 {
     static const char *const dtypes[] = {"f32", "f16", "bf16", NULL}; /* by enum rz_dtype */
     static const char *const modes[] = {"gather", NULL};              /* by enum rz_mode */
-    static const char *const backends[] = {"auto", "reference", "cpu", NULL};
+    static const char *const backends[] = {"auto", "reference", "scalar", "avx2", "avx512", NULL};
     static const char *const comms[] = {"auto", "shm", "mpi", NULL};
 
     switch (which) {

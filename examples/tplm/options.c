@@ -36,7 +36,7 @@ const char tplm_usage[] =
     "  --presence-penalty P     for tokens that were drawn (0)\n"
     "  --min-tokens N           the text does not end before this many tokens (0)\n"
     "  --seed S                 prompt b, from 0, draws with seed S + b (chosen, and shown)\n"
-    "  --backend NAME           what draws: auto, reference or cpu (auto)\n"
+    "  --backend NAME           what draws: auto, reference, scalar, avx2, avx512 (auto)\n"
     "  --comm NAME              how logits travel: auto, shm or mpi (auto)\n"
     "  --weights FILE           (" TPLM_DATA_DIR "/kjv.model)\n"
     "  --vocab FILE             (" TPLM_DATA_DIR "/kjv.vocab)\n"
@@ -92,8 +92,13 @@ static int parse_name(const char *name, const char *text, const char *const *nam
             return RZ_OK;
         }
     }
-    return tplm_fail(err, RZ_E_ARG, "--%s: expected %s, %s or %s, got '%s'", name, names[0],
-                     names[1], names[2], text);
+    char expected[64] = "";
+    for (uint32_t i = 0; names[i] != NULL; i++) {
+        const char *between = i == 0 ? "" : names[i + 1] != NULL ? ", " : " or ";
+        const size_t used = strlen(expected);
+        snprintf(expected + used, sizeof expected - used, "%s%s", between, names[i]);
+    }
+    return tplm_fail(err, RZ_E_ARG, "--%s: expected %s, got '%s'", name, expected, text);
 }
 
 static int add_prompt(struct tplm_options *options, const char *text, struct rz_error *err)
@@ -174,7 +179,7 @@ static const struct option long_options[] = {
 static int apply(struct tplm_options *o, enum option_code code, const char *name, const char *text,
                  struct rz_error *err)
 {
-    static const char *const backends[] = {"auto", "reference", "cpu", NULL};
+    static const char *const backends[] = {"auto", "reference", "scalar", "avx2", "avx512", NULL};
     static const char *const comms[] = {"auto", "shm", "mpi", NULL};
     struct rz_sampling *s = &o->sampling;
 

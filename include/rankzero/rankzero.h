@@ -50,8 +50,16 @@ enum rz_dtype { RZ_F32 = 0, RZ_F16 = 1, RZ_BF16 = 2 };
 /* How logits come together. RZ_MODE_GATHER: whole shards go to rank 0. */
 enum rz_mode { RZ_MODE_GATHER = 0 };
 
-/* What draws. Every back end draws the same ids; RZ_BACKEND_REFERENCE is the slow definition. */
-enum rz_backend { RZ_BACKEND_AUTO = 0, RZ_BACKEND_REFERENCE = 1, RZ_BACKEND_CPU = 2 };
+/* What draws. Every back end draws the same ids. RZ_BACKEND_AUTO: the fastest that runs here;
+ * RZ_BACKEND_REFERENCE: the slow definition; the others: a CPU with the registers that they are named
+ * for (RZ_E_UNSUPPORTED where there are none). */
+enum rz_backend {
+    RZ_BACKEND_AUTO = 0,
+    RZ_BACKEND_REFERENCE = 1,
+    RZ_BACKEND_SCALAR = 2,
+    RZ_BACKEND_AVX2 = 3,
+    RZ_BACKEND_AVX512 = 4
+};
 
 /* How logits travel. RZ_COMM_SHM: one host, rank 0 reads the shards where they were written.
  * RZ_COMM_MPI: by messages; needs a job opened by rz_open_mpi(). */

@@ -55,6 +55,16 @@ KINDS += [with_holes, with_nan, scaled_up]
 
 
 class Logprobs(support.ConformanceTest):
+    def test_never_are_positive(self):
+        """Masses are cut to integers; a share of all is no more than all for that."""
+        logits = np.stack([rows.uneven(self.rng, 40) for _ in range(200)])
+        for params in [{"top_k": 1}, {"top_p": 1e-6}, {"min_p": 0.999}, {"temperature": 0.01}]:
+            params = {**params, "logprobs": 1, "logprobs_mode": "processed"}
+            for report in self.reports(logits, params):
+                self.assertLessEqual(report["logprob"][0], 0, params)
+                if params.get("top_k") == 1:
+                    self.assertEqual(report["logprob"][0], 0)
+
     def near(self, got, expected, slack):
         """`got` are numbers of the JSON output, `slack` is what may be off beside rounding."""
         got = support.numbers(got)

@@ -86,7 +86,7 @@ class RandomStreams(support.ConformanceTest):
                 self.check(logits, params)
 
     def test_of_every_back_end(self):
-        for backend in ["reference", "cpu"]:
+        for backend in ["reference", "scalar", "auto"]:
             self.check(rows.flat(self.rng, 300), {"top_k": 200}, "--backend", backend)
 
     def test_of_several_ranks(self):

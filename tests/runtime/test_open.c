@@ -66,7 +66,7 @@ static void bad_options_are_named(void **state)
     REFUSED(dtype, 3, "dtype: expected 0 to 2, got 3");
     REFUSED(max_rows, RZ_MAX_ROWS + 1, "max_rows");
     REFUSED(mode, 1, "mode");
-    REFUSED(backend, 3, "backend");
+    REFUSED(backend, 5, "backend");
     REFUSED(comm, 3, "comm");
     REFUSED(ring_slots, 3, "ring_slots: expected a power of two from 2 to 4096, got 3");
     REFUSED(size, 1, "options: expected a struct made by rz_options_init()");

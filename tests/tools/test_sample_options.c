@@ -161,7 +161,8 @@ static void unknown_words_are_bad_usage(void **state)
 {
     (void)state;
     expect_usage("x --mode index", "--mode: expected gather, got 'index'");
-    expect_usage("x --backend gpu", "--backend: expected one of auto, reference, cpu, got 'gpu'");
+    expect_usage("x --backend gpu",
+                 "--backend: expected one of auto, reference, scalar, avx2, avx512, got 'gpu'");
     expect_usage("x --dtype f64", "--dtype: expected one of f32, f16, bf16, got 'f64'");
     expect_usage("x --comm tcp", "--comm: expected one of auto, shm, mpi, got 'tcp'");
     expect_usage("x --logprobs-mode cooked", "--logprobs-mode: expected raw or processed");

@@ -52,7 +52,7 @@ BAD_NUMBERS = (
 BAD_WORDS = (
     ("dtype", "f64", "one of f32, f16, bf16", "got 'f64'"),
     ("mode", "scatter", "gather", "got 'scatter'"),
-    ("backend", "cuda", "one of auto, reference, cpu", "got 'cuda'"),
+    ("backend", "cuda", "one of auto, reference, scalar, avx2, avx512", "got 'cuda'"),
     ("comm", "tcp", "one of auto, shm, mpi", "got 'tcp'"),
     ("comm", "mpi", "auto or shm without mpirun", "got mpi"),
     ("logprobs-mode", "cooked", "raw or processed", "got 'cooked'"),

@@ -2,7 +2,7 @@
  *
  * edit.c - work out the edited logits of the ids that edits touch.
  */
-#include "kernels/edit.h"
+#include "kernels/cpu/edit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +18,11 @@ bool rz_edits_create(struct rz_edits *edits, uint32_t vocab_size)
         .entries = calloc(vocab_size, sizeof *edits->entries),
         .tile_epoch = calloc(rz_tile_count(vocab_size), sizeof *edits->tile_epoch),
         .touched = malloc(vocab_size * sizeof *edits->touched),
+        .touched_tiles = malloc(rz_tile_count(vocab_size) * sizeof *edits->touched_tiles),
         .mask_words = malloc(mask_word_count(vocab_size) * sizeof *edits->mask_words),
     };
     return edits->entries != NULL && edits->tile_epoch != NULL && edits->touched != NULL &&
-           edits->mask_words != NULL;
+           edits->touched_tiles != NULL && edits->mask_words != NULL;
 }
 
 void rz_edits_destroy(struct rz_edits *edits)
@@ -29,6 +30,7 @@ void rz_edits_destroy(struct rz_edits *edits)
     free(edits->entries);
     free(edits->tile_epoch);
     free(edits->touched);
+    free(edits->touched_tiles);
     free(edits->mask_words);
     *edits = (struct rz_edits){0};
 }
@@ -36,7 +38,7 @@ void rz_edits_destroy(struct rz_edits *edits)
 /* A new epoch, or, once in 2^32 rows, all old entries forgotten. */
 static void forget_last_row(struct rz_edits *edits, uint32_t vocab_size)
 {
-    edits->touched_count = 0;
+    edits->touched_count = edits->touched_tile_count = 0;
     if (++edits->epoch != 0)
         return;
     memset(edits->entries, 0, vocab_size * sizeof *edits->entries);
@@ -78,7 +80,10 @@ static struct rz_edit_entry *touch(struct rz_edits *edits, int32_t id_given)
         .epoch = edits->epoch,
         .logit = isnan(x) || !is_allowed(edits, id) ? -INFINITY : x,
     };
-    edits->tile_epoch[id / RZ_TILE] = edits->epoch;
+    if (edits->tile_epoch[id / RZ_TILE] != edits->epoch) {
+        edits->tile_epoch[id / RZ_TILE] = edits->epoch;
+        edits->touched_tiles[edits->touched_tile_count++] = id / RZ_TILE;
+    }
     edits->touched[edits->touched_count++] = id;
     return entry;
 }

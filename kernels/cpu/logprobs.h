@@ -7,17 +7,14 @@
 #ifndef RZ_KERNELS_LOGPROBS_H
 #define RZ_KERNELS_LOGPROBS_H
 
-#include "kernels/edit.h"
-#include "kernels/sampler.h"
+#include "kernels/cpu/filters.h"
 
 /* The distribution asked about: of the logits as they came, or of those that were drawn from. */
 struct rz_logprobs {
-    const struct rz_edits *edits;
+    const struct rz_filter_row *row;
     bool raw;
-    uint32_t tiles;
-    float scale;
-    float threshold; /* ids below have no share */
     bool infinite;   /* a logit is +inf: those that are share all, equally */
+    float threshold; /* ids of less y have no share */
     double exponent;
     uint64_t mass_of_all;
     uint32_t top_count;
@@ -25,13 +22,12 @@ struct rz_logprobs {
     int32_t top_ids[RZ_MAX_TOP_LOGPROBS];
 };
 
-/* rz_logprobs_begin_raw, rz_logprobs_begin_processed - sum up a row, once for all its draws.
- * `largest` is the largest logit as it came, resp. the largest y. */
-void rz_logprobs_begin_raw(struct rz_logprobs *logprobs, const struct rz_edits *edits,
-                           uint32_t tiles, float largest, uint32_t top_count);
-void rz_logprobs_begin_processed(struct rz_logprobs *logprobs, const struct rz_edits *edits,
-                                 uint32_t tiles, float scale, float threshold, float largest,
-                                 uint32_t top_count);
+/* rz_logprobs_begin - sum up a row, once for all its draws. `raw`: of the logits as they came, with
+ * `row` made of their tile maxima and the temperature of 1; `infinite` if one of them is +inf.
+ * Otherwise of the edited logits, without the ids below `threshold`. */
+void rz_logprobs_begin(struct rz_logprobs *logprobs, const struct rz_filter_row *row, bool raw,
+                       bool infinite, float threshold, uint32_t top_count,
+                       struct rz_filter_scratch *scratch);
 
 /* rz_logprobs_report - fill logprob, rank and the top list of result->id. */
 void rz_logprobs_report(const struct rz_logprobs *logprobs, struct rz_result *result);

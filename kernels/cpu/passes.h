@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * passes.h - what the CPU does with whole rows, in as many versions as there are kinds of
+ * registers.
+ *
+ * passes.inc.h has the loops, written once over sixteen lanes; passes_scalar.c, passes_avx2.c and
+ * passes_avx512.c compile them with the lanes of lanes_*.h. What decides a token (masses, tile
+ * maxima, random words) is the same to the bit in all of them; what only bounds it (everything
+ * here that is called a bound, or approximate) need not be.
+ */
+#ifndef RZ_KERNELS_PASSES_H
+#define RZ_KERNELS_PASSES_H
+
+#include "kernels/cpu/edit.h"
+#include "kernels/sampler.h"
+
+enum {
+    RZ_GROUP = 64, /* tiles that 16 calls of Philox serve */
+    RZ_GROUP_CALLS = 16,
+    RZ_MAX_PIVOTS = 4,
+};
+
+/* Arrays over tiles are padded to whole groups. */
+static inline uint32_t rz_group_count(uint32_t tiles)
+{
+    return (tiles + RZ_GROUP - 1) / RZ_GROUP;
+}
+
+/* How well a mass is known that was not summed exactly: passes.inc.h has the reasons. */
+enum rz_fineness {
+    RZ_SKETCHED, /* from 1 - 2^-10 to 1.0615 (1 + 2^-10) times what it is, by the chord over 2^x */
+    RZ_WEIGHED,  /* within a factor of 1 + 2^-16, in fp32 */
+};
+
+static inline double rz_mass_at_least(double mass, enum rz_fineness fineness)
+{
+    /* 2^18 ids too light for fp32, and what masses lose as they are cut to integers. */
+    const double absolute = 0x1p-26;
+    return mass * (fineness == RZ_SKETCHED ? (1.0 - 0x1p-10) / 1.0615 : 1.0 - 0x1p-16) - absolute;
+}
+
+static inline double rz_mass_at_most(double mass, enum rz_fineness fineness)
+{
+    const double absolute = 0x1p-26;
+    return mass * (fineness == RZ_SKETCHED ? 1.0 + 0x1p-10 : 1.0 + 0x1p-16) + absolute;
+}
+
+/* A row to scan, and what else to do with it on the way, while it comes from memory. */
+struct rz_scan {
+    const struct rz_logits_view *view;
+    uint32_t row;
+    const uint32_t *mask; /* bits of allowed ids, or NULL: all */
+    float *tile_max;      /* [padded tiles] the largest allowed logit, NaN counting as -inf */
+    float most;           /* out: the largest of them */
+
+    /* The first words of the tiles' races at a position, or NULL: not wanted. */
+    uint32_t *words; /* [padded tiles] */
+    uint64_t seed;
+    uint64_t position;
+
+    /* The mass of the row, sketched, without its mask; scale 0: not wanted. Out: it is `mass` *
+     * 2^reference, as long as no y is more than 60 above `reference`, and none is NaN. */
+    float scale;
+    float reference;
+    double mass;
+
+    bool nan;        /* out: a logit is NaN */
+    float magnitude; /* out: no finite logit is larger, its sign apart */
+};
+
+/* What a pass over tiles or ids looks at: the tile maxima of a row, and how its logits become y. */
+struct rz_tiles {
+    const float
+        *max; /* [padded + 16], -inf past the last tile; what is past `padded` is not used */
+    uint32_t count;
+    uint32_t padded;
+    float scale;    /* y = logit * scale */
+    float exponent; /* that masses are relative to: the next integer above the largest y */
+};
+
+struct rz_passes {
+    const char *name;
+
+    /* Read a row once. */
+    void (*scan)(struct rz_scan *scan);
+
+    float (*largest)(const float *values, uint32_t padded);
+
+    /* The k-th largest of `count` values without NaN, 1 <= k <= count. Pads them with -inf to whole
+     * lanes: there is room for 15 more. */
+    float (*kth_largest)(float *values, uint32_t count, uint32_t k);
+
+    /* The tiles of which `values` reaches `least`, in order; returns how many. Gives up, with more
+     * than `most`, when there are more. */
+    uint32_t (*at_least)(const float *values, uint32_t padded, float least, uint32_t most,
+                         uint32_t *tiles);
+
+    /* The sum of bounds on the masses of all tiles whose maximum reaches `least`: a tile's is at
+     * least its mass, and at most 17.1 times that. `ahead`: memory to fetch meanwhile. */
+    double (*bound)(const struct rz_tiles *tiles, float least, const char *ahead);
+
+    /* First words of all groups, at a position. */
+    void (*draw)(uint64_t seed, uint64_t position, uint32_t groups, uint32_t *words);
+
+    /* The tiles whose maximum reaches `least` and that have word / 2 <= bound * per_bound, in
+     * order; returns how many. */
+    uint32_t (*reach)(const struct rz_tiles *tiles, float least, const uint32_t *words,
+                      float per_bound, const char *ahead, uint32_t *list);
+
+    /* The same with bounds that were worked out before, [padded]; 0: not in the race. */
+    uint32_t (*reach_known)(const float *bounds, const uint32_t *words, uint32_t padded,
+                            float per_bound, uint32_t *list);
+
+    /* masses[i] of 16 ids y[i], relative to 2^exponent; 0 below `threshold`. Returns their sum. */
+    uint64_t (*masses)(const float *y, float threshold, double exponent, uint64_t *masses);
+
+    /* Passes over the ids of a row, edited or, if `raw`, as they came. Tiles whose maximum does not
+     * reach `least` are skipped: no id of theirs may count. */
+
+    /* Mass of the ids of y >= threshold, relative to 2^exponent. */
+    uint64_t (*mass_of_row)(const struct rz_tiles *tiles, const struct rz_edits *edits, bool raw,
+                            float least, float threshold);
+
+    /* The number of ids with a larger y. */
+    uint32_t (*count_above)(const struct rz_tiles *tiles, const struct rz_edits *edits, bool raw,
+                            float least, float y);
+
+    /* above[i], about the mass over 2^exponent of the edited ids with y > pivots[i], which fall.
+     * For rows without NaN, no y of which overflows. */
+    void (*weigh)(const struct rz_tiles *tiles, const struct rz_edits *edits, float least,
+                  enum rz_fineness fineness, const float *pivots, uint32_t pivot_count,
+                  double *above);
+};
+
+extern const struct rz_passes rz_passes_scalar;
+extern const struct rz_passes rz_passes_avx2; /* on x86-64 only, as is the next */
+extern const struct rz_passes rz_passes_avx512;
+
+#endif

@@ -1,0 +1,721 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * passes.inc.h - the loops over rows, for whichever lanes were included before. Defines the table
+ * RZ_PASSES, named RZ_PASSES_NAME.
+ *
+ * Comments give the cost in instructions of AVX-512 for 16 ids or tiles where it matters.
+ */
+#include <float.h>
+#include <math.h>
+
+#include "kernels/contract.h"
+#include "kernels/cpu/passes.h"
+
+enum { LANES = 16 };
+
+/* For functions whose arguments are to become constants where they are called. */
+#define INLINED static inline __attribute__((always_inline))
+
+/* ------------------------------------------------------------------------------------------------
+ * Arithmetic
+ */
+
+/* rz_scaled(). */
+static inline f32x16 scaled(f32x16 x, f32x16 scale)
+{
+    const f32x16 y = f32_min(f32_mul(x, scale), f32_set(FLT_MAX));
+    return f32_select(f32_ge(x, f32_set(-FLT_MAX)), f32_max(y, f32_set(-FLT_MAX)), y);
+}
+
+/* RZ_MASS_ONE * rz_exp2(y - exponent), operation by operation, for y from exponent - 64 to
+ * exponent; anything else gives anything. */
+static inline f64x8 exact_mass(f64x8 y, f64x8 exponent)
+{
+    const f64x8 shift = f64_set(RZ_EXP2_SHIFT);
+    const f64x8 x = f64_sub(y, exponent);
+    const f64x8 shifted = f64_add(x, shift);
+    const f64x8 rounded = f64_sub(shifted, shift);
+    const f64x8 r = f64_sub(x, rounded);
+
+    const f64x8 r2 = f64_mul(r, r);
+    const f64x8 low = f64_add(f64_set(RZ_EXP2_C1), f64_mul(r, f64_set(RZ_EXP2_C2)));
+    const f64x8 mid = f64_add(f64_set(RZ_EXP2_C3), f64_mul(r, f64_set(RZ_EXP2_C4)));
+    const f64x8 top = f64_add(f64_set(RZ_EXP2_C5), f64_mul(r, f64_set(RZ_EXP2_C6)));
+    const f64x8 expm1 = f64_mul(r, f64_add(low, f64_mul(r2, f64_add(mid, f64_mul(r2, top)))));
+    const u64x8 n = f64_bits(shifted);
+    const f64x8 high = f64_lookup32(rz_exp2_high, n);
+    const f64x8 power = f64_add(high, f64_add(f64_lookup32(rz_exp2_low, n), f64_mul(high, expm1)));
+    return f64_times_exp2_floor(power, f64_add(rounded, f64_set(44.0)));
+}
+
+/* y below this have no mass relative to 2^exponent, which is at most RZ_MASS_ONE * 2^-46. */
+static inline float weightless_below(double exponent)
+{
+    const double least = exponent - 46.0;
+    return least < -FLT_MAX ? -FLT_MAX : (float)least;
+}
+
+/* 2^x within a factor of 1 + 2^-21, for -126 <= x <= 100; what is below counts as -126. The
+ * polynomial is minimax on |r| <= 1/2 (2^-22.6), four roundings come on top. */
+static inline f32x16 about_exp2(f32x16 x)
+{
+    const f32x16 shift = f32_set(0x1.8p+23f);
+    const f32x16 clamped = f32_max(x, f32_set(-126.0f));
+    const f32x16 shifted = f32_add(clamped, shift);
+    const f32x16 r = f32_sub(clamped, f32_sub(shifted, shift));
+    f32x16 p = f32_set(0x1.5c08e6p-10f);
+    p = f32_mul_add(p, r, f32_set(0x1.3d0c52p-7f));
+    p = f32_mul_add(p, r, f32_set(0x1.c6b6e4p-5f));
+    p = f32_mul_add(p, r, f32_set(0x1.ebf918p-3f));
+    p = f32_mul_add(p, r, f32_set(0x1.62e428p-1f));
+    p = f32_mul_add(p, r, f32_set(0x1.000002p+0f));
+    return f32_from_bits(u32_add(f32_bits(p), u32_shift_left(f32_bits(shifted), 23)));
+}
+
+/* From 1 to 1.0615 times 2^x: for x = n + f it is 2^n (1 + f), the chord, whose bits are those of
+ * (x + 127) 2^23 as an integer. 0 or less below -126. Rounding makes that a factor of 1 + 2^-16
+ * more, or less. */
+static inline f32x16 chord_exp2(f32x16 x)
+{
+    const f32x16 bits = f32_mul_add(x, f32_set(0x1p+23f), f32_set(127.0f * 0x1p+23f));
+    return f32_from_bits(f32_to_i32(f32_max(bits, f32_set(0.0f))));
+}
+
+static inline float lane_max(f32x16 a)
+{
+    float lanes[LANES], most = -INFINITY;
+    f32_store(lanes, a);
+    for (int i = 0; i < LANES; i++)
+        most = lanes[i] > most ? lanes[i] : most;
+    return most;
+}
+
+static inline f64x8 f64_from_both(f32x16 a)
+{
+    return f64_add(f64_from_low(a), f64_from_high(a));
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * Random words
+ */
+
+/* The keys of ten rounds. */
+struct keys {
+    u64x8 k0[RZ_PHILOX_ROUNDS], k1[RZ_PHILOX_ROUNDS];
+};
+
+static inline void schedule(uint64_t seed, struct keys *keys)
+{
+    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+    for (int round = 0; round < RZ_PHILOX_ROUNDS; round++) {
+        keys->k0[round] = u64_set(k0);
+        keys->k1[round] = u64_set(k1);
+        k0 += RZ_PHILOX_W0;
+        k1 += RZ_PHILOX_W1;
+    }
+}
+
+/* rz_philox4x32(), eight calls from `call` on; call i's words go to words[i], [16 + i], ... A word
+ * is the low half of its lane: a product leaves one word there and the other above, and what is
+ * above does not matter to the next. 13 instructions a round for both eights. */
+static inline void draw_8(const struct keys *keys, uint32_t call, uint64_t position,
+                          uint32_t *words)
+{
+    static const uint64_t counts[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+    const u64x8 m0 = u64_set(RZ_PHILOX_M0), m1 = u64_set(RZ_PHILOX_M1);
+    u64x8 c0 = u64_add(u64_set(call), u64_load(counts));
+    u64x8 c1 = u64_set((uint32_t)position), c2 = u64_set(position >> 32);
+    u64x8 c3 = u64_set(RZ_STREAM_RACE);
+    for (int round = 0; round < RZ_PHILOX_ROUNDS; round++) {
+        const u64x8 p0 = u64_mul_low(c0, m0), p1 = u64_mul_low(c2, m1);
+        c0 = u64_xor3(u64_shift_right(p1, 32), c1, keys->k0[round]);
+        c2 = u64_xor3(u64_shift_right(p0, 32), c3, keys->k1[round]);
+        c1 = p1;
+        c3 = p0;
+    }
+    u64_store_low(words, c0);
+    u64_store_low(words + 16, c1);
+    u64_store_low(words + 32, c2);
+    u64_store_low(words + 48, c3);
+}
+
+static inline void draw_group(const struct keys *keys, uint32_t group, uint64_t position,
+                              uint32_t *words)
+{
+    draw_8(keys, group * RZ_GROUP_CALLS, position, words + (size_t)group * RZ_GROUP);
+    draw_8(keys, group * RZ_GROUP_CALLS + 8, position, words + (size_t)group * RZ_GROUP + 8);
+}
+
+static void draw(uint64_t seed, uint64_t position, uint32_t groups, uint32_t *words)
+{
+    struct keys keys;
+    schedule(seed, &keys);
+    for (uint32_t group = 0; group < groups; group++)
+        draw_group(&keys, group, position, words);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * The scan
+ */
+
+static inline size_t bytes_of(enum rz_dtype dtype)
+{
+    return dtype == RZ_F32 ? 4 : 2;
+}
+
+static inline f32x16 load_16(const char *at, enum rz_dtype dtype)
+{
+    switch (dtype) {
+    case RZ_F32: return f32_load((const float *)(const void *)at);
+    case RZ_F16: return f32_load_f16((const uint16_t *)(const void *)at);
+    default: return f32_load_bf16((const uint16_t *)(const void *)at);
+    }
+}
+
+static inline f32x16 tiles_16(const char *at, enum rz_dtype dtype, const uint32_t *allowed,
+                              watch *w)
+{
+    switch (dtype) {
+    case RZ_F32: return f32_tiles_f32((const float *)(const void *)at, allowed, w);
+    case RZ_F16: return f32_tiles_f16((const uint16_t *)(const void *)at, allowed, w);
+    default: return f32_tiles_bf16((const uint16_t *)(const void *)at, allowed, w);
+    }
+}
+
+enum {
+    BLOCK_TILES = 16,
+    BLOCK_IDS = BLOCK_TILES * RZ_TILE,
+    /* How far ahead of the scan memory is asked for, which the hardware alone does less well: from
+     * 1.4 to 1.15 times the time of a plain maximum (bench/README.md). */
+    PREFETCH_BYTES = 8192,
+};
+
+/* What a scan carries from block to block. */
+struct progress {
+    watch watch;
+    f32x16 most;
+    f64x8 mass;
+    bool any_block;
+    uint32_t groups_drawn;
+    struct keys keys;
+};
+
+/* The bits of the allowed ids of 16 tiles, two tiles a word; none past the last tile. */
+static inline void allowed_of_block(const uint32_t *mask, uint32_t tile, uint32_t tiles,
+                                    uint32_t allowed[BLOCK_TILES / 2])
+{
+    for (uint32_t i = 0; i < BLOCK_TILES; i++, tile++) {
+        const uint32_t bits = tile < tiles ? mask[tile / 2] >> (16 * (tile % 2)) & 0xFFFFu : 0;
+        allowed[i / 2] = i % 2 == 0 ? bits : allowed[i / 2] | bits << 16;
+    }
+}
+
+/* Add the mass of the 16 tiles at `at`, of which `most` has the maxima. The first block settles
+ * what masses are relative to. 7 instructions for 16 ids. */
+INLINED void sketch_block(struct rz_scan *scan, struct progress *progress, const char *at,
+                          enum rz_dtype dtype, f32x16 most)
+{
+    const f32x16 scale = f32_set(scan->scale);
+    if (!progress->any_block) {
+        const float y = lane_max(scaled(most, scale));
+        scan->reference = y > -FLT_MAX && y < FLT_MAX ? ceilf(y) : 0.0f;
+        progress->any_block = true;
+    }
+    const f32x16 reference = f32_set(-scan->reference);
+    f32x16 sum = f32_set(0.0f); /* of 16 terms a lane: off by 2^-20 at most */
+    for (size_t t = 0; t < BLOCK_TILES; t++) {
+        const f32x16 x = load_16(at + t * RZ_TILE * bytes_of(dtype), dtype);
+        sum = f32_add(sum, chord_exp2(f32_mul_add(x, scale, reference)));
+    }
+    progress->mass = f64_add(progress->mass, f64_from_both(sum));
+}
+
+/* The words of the groups up to `last`, if they are wanted. */
+static inline void draw_groups(const struct rz_scan *scan, struct progress *progress, uint32_t last)
+{
+    if (scan->words != NULL)
+        for (; progress->groups_drawn <= last; progress->groups_drawn++)
+            draw_group(&progress->keys, progress->groups_drawn, scan->position, scan->words);
+}
+
+/* The 16 tiles at `at`, the first of which is `tile`: their maxima, and whatever else is wanted
+ * while the next block is on its way. */
+INLINED f32x16 scan_block(struct rz_scan *scan, struct progress *progress, const char *at,
+                          enum rz_dtype dtype, bool masked, uint32_t tile)
+{
+    uint32_t allowed[BLOCK_TILES / 2];
+    if (masked)
+        allowed_of_block(scan->mask, tile, rz_tile_count(scan->view->vocab_size), allowed);
+    /* Of the rows that follow, too, should they lie next in memory: it cannot fault. */
+    for (size_t line = 0; line < BLOCK_IDS * bytes_of(dtype); line += 64)
+        __builtin_prefetch(at + PREFETCH_BYTES + line);
+    const f32x16 most = tiles_16(at, dtype, masked ? allowed : NULL, &progress->watch);
+    progress->most = f32_max(progress->most, most);
+    if (scan->scale != 0.0f)
+        sketch_block(scan, progress, at, dtype, most);
+    draw_groups(scan, progress, tile / RZ_GROUP);
+    return most;
+}
+
+/* Ids first .. last-1 of a shard, which are less than a block or do not begin with a tile: from a
+ * block that is -inf elsewhere. The first part of its first tile may be in a shard before. */
+static void scan_rest(struct rz_scan *scan, struct progress *progress, const char *at,
+                      uint32_t first, uint32_t last)
+{
+    const enum rz_dtype dtype = scan->view->dtype;
+    const bool masked = scan->mask != NULL;
+    union {
+        float f32[BLOCK_IDS];
+        uint16_t half[BLOCK_IDS];
+    } block;
+    for (uint32_t i = 0; i < BLOCK_IDS; i++) {
+        if (dtype == RZ_F32)
+            block.f32[i] = -INFINITY;
+        else
+            block.half[i] = dtype == RZ_F16 ? 0xFC00 : 0xFF80;
+    }
+    const size_t bytes = bytes_of(dtype);
+    memcpy((char *)&block + first % RZ_TILE * bytes, at, (last - first) * bytes);
+
+    const uint32_t tile = first / RZ_TILE;
+    float most[BLOCK_TILES];
+    f32_store(most, scan_block(scan, progress, (const char *)&block, dtype, masked, tile));
+    if (first % RZ_TILE != 0 && scan->tile_max[tile] > most[0])
+        most[0] = scan->tile_max[tile];
+    for (uint32_t t = tile; t <= (last - 1) / RZ_TILE; t++)
+        scan->tile_max[t] = most[t - tile];
+}
+
+/* Ids first .. last-1 of a shard; `at` is the first. */
+INLINED void scan_ids(struct rz_scan *scan, struct progress *progress, const char *at,
+                      enum rz_dtype dtype, bool masked, uint32_t first, uint32_t last)
+{
+    while (first < last) {
+        uint32_t next = first + BLOCK_IDS;
+        if (first % RZ_TILE != 0)
+            next = first / RZ_TILE * RZ_TILE + RZ_TILE;
+        if (first % RZ_TILE == 0 && next <= last) {
+            const f32x16 most = scan_block(scan, progress, at, dtype, masked, first / RZ_TILE);
+            f32_store(scan->tile_max + first / RZ_TILE, most);
+        } else {
+            next = next < last ? next : last;
+            scan_rest(scan, progress, at, first, next);
+        }
+        at += (next - first) * bytes_of(dtype);
+        first = next;
+    }
+}
+
+static void scan_shard(struct rz_scan *scan, struct progress *progress,
+                       const struct rz_shard_view *shard)
+{
+    const enum rz_dtype dtype = scan->view->dtype;
+    const bool masked = scan->mask != NULL;
+    const uint32_t first = shard->first, end = shard->first + shard->count;
+    const uint32_t last = end < scan->view->vocab_size ? end : scan->view->vocab_size;
+    const char *at = (const char *)shard->logits + scan->row * shard->row_stride * bytes_of(dtype);
+    switch (dtype) { /* constants, so that each becomes a loop of its own */
+    case RZ_F32:
+        masked ? scan_ids(scan, progress, at, RZ_F32, true, first, last)
+               : scan_ids(scan, progress, at, RZ_F32, false, first, last);
+        break;
+    case RZ_F16:
+        masked ? scan_ids(scan, progress, at, RZ_F16, true, first, last)
+               : scan_ids(scan, progress, at, RZ_F16, false, first, last);
+        break;
+    case RZ_BF16:
+        masked ? scan_ids(scan, progress, at, RZ_BF16, true, first, last)
+               : scan_ids(scan, progress, at, RZ_BF16, false, first, last);
+        break;
+    }
+}
+
+/* The tile maxima of a row that has a NaN: id by id. */
+static void scan_around_nan(struct rz_scan *scan)
+{
+    const struct rz_logits_view *view = scan->view;
+    scan->most = -INFINITY;
+    for (uint32_t id = 0; id < view->vocab_size; id++) {
+        float *most = &scan->tile_max[id / RZ_TILE];
+        const float x = rz_row_logit(view, scan->row, id);
+        const bool allowed = scan->mask == NULL || (scan->mask[id / 32] >> (id % 32) & 1) != 0;
+        *most = id % RZ_TILE == 0 ? -INFINITY : *most;
+        *most = allowed && x > *most ? x : *most;
+        scan->most = *most > scan->most ? *most : scan->most;
+    }
+}
+
+/* The value of a logit's bits without its sign, infinity becoming the largest number. */
+static float magnitude_of(enum rz_dtype dtype, uint32_t bits, uint32_t infinity)
+{
+    if (bits >= infinity)
+        bits = infinity - 1;
+    return dtype == RZ_F32 ? rz_float_from_bits(bits)
+                           : rz_float_from_16_bits((uint16_t)bits, dtype);
+}
+
+static void scan(struct rz_scan *scan)
+{
+    const struct rz_logits_view *view = scan->view;
+    const enum rz_dtype dtype = view->dtype;
+    const uint32_t tiles = rz_tile_count(view->vocab_size), groups = rz_group_count(tiles);
+    for (uint32_t t = tiles; t < groups * RZ_GROUP; t++)
+        scan->tile_max[t] = -INFINITY;
+
+    struct progress progress = {
+        .watch = watch_none(), .most = f32_set(-INFINITY), .mass = f64_set(0.0)};
+    if (scan->words != NULL)
+        schedule(scan->seed, &progress.keys);
+    for (uint32_t s = 0; s < view->shard_count; s++)
+        if (view->shards[s].first < view->vocab_size)
+            scan_shard(scan, &progress, &view->shards[s]);
+    draw_groups(scan, &progress,
+                groups - 1); /* a block may end in a group that it did not begin in */
+    scan->mass = f64_sum(progress.mass);
+    scan->most = lane_max(progress.most);
+
+    const uint32_t infinity = dtype == RZ_F32 ? 0x7F800000 : dtype == RZ_F16 ? 0x7C00 : 0x7F80;
+    const uint32_t bits =
+        dtype == RZ_F32 ? watch_most_32(progress.watch) : watch_most_16(progress.watch);
+    scan->magnitude = magnitude_of(dtype, bits, infinity);
+    scan->nan = bits > infinity;
+    if (scan->nan)
+        scan_around_nan(scan);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * Over tiles
+ */
+
+static float largest(const float *values, uint32_t padded)
+{
+    f32x16 most = f32_set(-INFINITY);
+    for (uint32_t t = 0; t < padded; t += LANES)
+        most = f32_max(most, f32_load(values + t));
+    return lane_max(most);
+}
+
+/* By bisection: the largest value that k of them reach. */
+static float kth_largest(float *values, uint32_t count, uint32_t k)
+{
+    uint32_t padded = count;
+    for (; padded % LANES != 0; padded++)
+        values[padded] = -INFINITY;
+    uint32_t low = rz_float_key(-INFINITY), high = rz_float_key(largest(values, padded));
+    while (low < high) { /* k values reach `low`; fewer reach what is above `high` */
+        const uint32_t middle = low + (high - low + 1) / 2;
+        const f32x16 least = f32_set(rz_float_of_key(middle));
+        uint32_t reach_it = 0;
+        for (uint32_t i = 0; i < padded; i += LANES)
+            reach_it += (uint32_t)__builtin_popcount(f32_ge(f32_load(values + i), least));
+        if (reach_it >= k)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return rz_float_of_key(low);
+}
+
+/* Append the numbers of the lanes. */
+static inline uint32_t append(uint32_t lanes, uint32_t first, uint32_t *list, uint32_t count)
+{
+    for (; lanes != 0; lanes &= lanes - 1)
+        list[count++] = first + (uint32_t)__builtin_ctz(lanes);
+    return count;
+}
+
+static uint32_t at_least(const float *values, uint32_t padded, float least, uint32_t most,
+                         uint32_t *tiles)
+{
+    uint32_t count = 0;
+    for (uint32_t t = 0; t < padded && count <= most; t += LANES)
+        count = append(f32_ge(f32_load(values + t), f32_set(least)), t, tiles, count);
+    return count;
+}
+
+/* At least the mass of 16 tiles, from their maxima: a tile has no more than 16 ids of its largest
+ * y. 2^-100 is more than enough for what is below. */
+static inline f32x16 bounds_of(const struct rz_tiles *tiles, f32x16 max)
+{
+    const f32x16 y = scaled(max, f32_set(tiles->scale));
+    const f32x16 x = f32_max(f32_sub(y, f32_set(tiles->exponent)), f32_set(-100.0f));
+    return f32_mul(chord_exp2(x), f32_set((float)RZ_TILE * (1.0f + 0x1p-10f)));
+}
+
+static double bound(const struct rz_tiles *tiles, float least, const char *ahead)
+{
+    f64x8 sum = f64_set(0.0);
+    for (uint32_t t = 0; t < tiles->padded; t += LANES, ahead += 64) {
+        __builtin_prefetch(ahead);
+        const f32x16 max = f32_load(tiles->max + t);
+        const uint32_t live = f32_ge(max, f32_set(least));
+        sum = f64_add(sum, f64_from_both(f32_select(live, bounds_of(tiles, max), f32_set(0.0f))));
+    }
+    return f64_sum(sum);
+}
+
+/* A bound times per_bound that is more than an int32 becomes 2^31, which no half of a word exceeds.
+ */
+static inline uint32_t lanes_that_reach(f32x16 bounds, float per_bound, const uint32_t *words)
+{
+    const u32x16 limit = f32_to_i32(f32_mul(bounds, f32_set(per_bound)));
+    return u32_le(u32_shift_right(u32_load(words), 1), limit);
+}
+
+static uint32_t reach(const struct rz_tiles *tiles, float least, const uint32_t *words,
+                      float per_bound, const char *ahead, uint32_t *list)
+{
+    uint32_t count = 0;
+    for (uint32_t t = 0; t < tiles->padded; t += LANES, ahead += 64) {
+        __builtin_prefetch(ahead);
+        const f32x16 max = f32_load(tiles->max + t);
+        const uint32_t live = f32_ge(max, f32_set(least));
+        const uint32_t lanes = lanes_that_reach(bounds_of(tiles, max), per_bound, words + t);
+        count = append(lanes & live, t, list, count);
+    }
+    return count;
+}
+
+static uint32_t reach_known(const float *bounds, const uint32_t *words, uint32_t padded,
+                            float per_bound, uint32_t *list)
+{
+    uint32_t count = 0;
+    for (uint32_t t = 0; t < padded; t += LANES) {
+        const f32x16 known = f32_load(bounds + t);
+        const uint32_t live = f32_gt(known, f32_set(0.0f));
+        count = append(lanes_that_reach(known, per_bound, words + t) & live, t, list, count);
+    }
+    return count;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * Over ids
+ */
+
+static inline uint32_t low_lanes(uint32_t lanes)
+{
+    return lanes & 0xFFu;
+}
+
+static uint64_t masses(const float *y_of_tile, float threshold, double exponent, uint64_t *masses)
+{
+    const f32x16 y = f32_load(y_of_tile);
+    const float weighty = weightless_below(exponent);
+    const uint32_t kept = f32_ge(y, f32_set(threshold > weighty ? threshold : weighty));
+    const u64x8 low =
+        u64_keep(low_lanes(kept), f64_to_u64(exact_mass(f64_from_low(y), f64_set(exponent))));
+    const u64x8 high =
+        u64_keep(kept >> 8, f64_to_u64(exact_mass(f64_from_high(y), f64_set(exponent))));
+    u64_store(masses, low);
+    u64_store(masses + 8, high);
+    return u64_sum(u64_add(low, high));
+}
+
+/* What is done with the ids of a row. */
+enum work { SUM, COUNT, SKETCH, WEIGH };
+
+struct ids {
+    const struct rz_edits *edits;
+    const struct rz_tiles *tiles;
+    bool raw;    /* the logits as they came */
+    float least; /* tiles whose maximum is less have nothing to do with it */
+
+    float threshold; /* SUM: of y >= threshold */
+    u64x8 mass;
+    uint32_t count;      /* COUNT: of y > pivots[0] */
+    const float *pivots; /* SKETCH and WEIGH: of y > each */
+    f32x16 sum[RZ_MAX_PIVOTS];
+    f64x8 total[RZ_MAX_PIVOTS];
+};
+
+/* 16 ids. Inlined, with `work` and `pivots` constant, so that the loops have no branch on them. */
+INLINED void visit(struct ids *ids, f32x16 x, enum work work, uint32_t pivots)
+{
+    const f32x16 scale = f32_set(ids->tiles->scale);
+    if (work == SUM) {
+        const f32x16 y = scaled(x, scale);
+        const uint32_t kept = f32_ge(y, f32_set(ids->threshold));
+        const f64x8 exponent = f64_set((double)ids->tiles->exponent);
+        const u64x8 low = f64_to_u64(exact_mass(f64_from_low(y), exponent));
+        const u64x8 high = f64_to_u64(exact_mass(f64_from_high(y), exponent));
+        ids->mass = u64_add(ids->mass, u64_keep(kept & 0xFFu, low));
+        ids->mass = u64_add(ids->mass, u64_keep(kept >> 8, high));
+    } else if (work == COUNT) {
+        const f32x16 y = scaled(x, scale);
+        ids->count += (uint32_t)__builtin_popcount(f32_gt(y, f32_set(ids->pivots[0])));
+    } else {
+        const f32x16 y = f32_mul(x, scale); /* nothing overflows */
+        const f32x16 apart = f32_sub(y, f32_set(ids->tiles->exponent));
+        const f32x16 mass = work == WEIGH ? about_exp2(apart) : chord_exp2(apart);
+        for (uint32_t p = 0; p < pivots; p++) {
+            const uint32_t above = f32_gt(y, f32_set(ids->pivots[p]));
+            ids->sum[p] = f32_add(ids->sum[p], f32_select(above, mass, f32_set(0.0f)));
+        }
+    }
+}
+
+/* What was summed in fp32 goes to the doubles. */
+INLINED void flush(struct ids *ids, enum work work, uint32_t pivots)
+{
+    for (uint32_t p = 0; work >= SKETCH && p < pivots; p++) {
+        ids->total[p] = f64_add(ids->total[p], f64_from_both(ids->sum[p]));
+        ids->sum[p] = f32_set(0.0f);
+    }
+}
+
+enum { CHUNK = 64 }; /* tiles, and so terms of a lane, between flushes */
+
+/* Tiles first .. last-1, which lie whole in one shard, the first at `at`; but for the edited ones.
+ */
+INLINED void visit_whole(struct ids *ids, const char *at, uint32_t first, uint32_t last,
+                         enum rz_dtype dtype, bool masked, enum work work, uint32_t pivots)
+{
+    const struct rz_edits *edits = ids->edits;
+    const uint32_t epoch = edits->epoch;
+    const uint32_t *tile_epoch = edits->tile_epoch;
+    const f32x16 least = f32_set(ids->least);
+    for (uint32_t chunk = first; chunk < last; chunk += CHUNK) {
+        const uint32_t chunk_end = last - chunk < CHUNK ? last : chunk + CHUNK;
+        for (uint32_t block = chunk; block < chunk_end; block += LANES) {
+            uint32_t lanes = f32_ge(f32_load(ids->tiles->max + block), least);
+            if (chunk_end - block < LANES)
+                lanes &= (1u << (chunk_end - block)) - 1;
+            for (; lanes != 0; lanes &= lanes - 1) {
+                const uint32_t t = block + (uint32_t)__builtin_ctz(lanes);
+                if (!ids->raw && tile_epoch[t] == epoch)
+                    continue;
+                f32x16 x = load_16(at + (size_t)(t - first) * RZ_TILE * bytes_of(dtype), dtype);
+                if (work < SKETCH) /* NaN, in the first place, gives the second */
+                    x = f32_max(x, f32_set(-INFINITY));
+                if (masked)
+                    x = f32_select(rz_edits_mask_of(edits, t), x, f32_set(-INFINITY));
+                visit(ids, x, work, pivots);
+            }
+        }
+        flush(ids, work, pivots);
+    }
+}
+
+/* A tile that was edited or does not lie in one shard. */
+INLINED void visit_other(struct ids *ids, uint32_t tile, enum work work, uint32_t pivots)
+{
+    float logits[RZ_TILE];
+    if (ids->raw)
+        rz_row_read_tile(ids->edits->view, ids->edits->logits_row, tile, logits);
+    else
+        rz_edits_tile(ids->edits, tile, logits);
+    visit(ids, f32_load(logits), work, pivots);
+    flush(ids, work, pivots);
+}
+
+/* All ids of the row. The tile at the end of a shard is visited here if it is not whole: with the
+ * first shard that has a part of it. */
+INLINED void visit_all(struct ids *ids, enum rz_dtype dtype, bool masked, enum work work,
+                       uint32_t pivots)
+{
+    const struct rz_edits *edits = ids->edits;
+    const struct rz_logits_view *view = edits->view;
+    uint32_t visited = 0; /* tiles, so far */
+    for (uint32_t s = 0; s < view->shard_count && visited < ids->tiles->count; s++) {
+        const struct rz_shard_view *shard = &view->shards[s];
+        const uint32_t end = shard->first + shard->count;
+        const uint32_t last = end < view->vocab_size ? end / RZ_TILE : view->vocab_size / RZ_TILE;
+        if (visited < last) {
+            const size_t index =
+                edits->logits_row * shard->row_stride + (visited * RZ_TILE - shard->first);
+            visit_whole(ids, (const char *)shard->logits + index * bytes_of(dtype), visited, last,
+                        dtype, masked, work, pivots);
+            visited = last;
+        }
+        if (end <= visited * RZ_TILE || visited == ids->tiles->count)
+            continue;
+        if (ids->raw || edits->tile_epoch[visited] != edits->epoch)
+            visit_other(ids, visited, work, pivots);
+        visited++;
+    }
+    for (uint32_t i = 0; !ids->raw && i < edits->touched_tile_count; i++)
+        visit_other(ids, edits->touched_tiles[i], work, pivots);
+}
+
+INLINED void visit_as(struct ids *ids, enum work work, uint32_t pivots)
+{
+    const bool masked = !ids->raw && ids->edits->mask != NULL;
+    switch (ids->edits->view->dtype) { /* constants, so that each becomes a loop of its own */
+    case RZ_F32:
+        masked ? visit_all(ids, RZ_F32, true, work, pivots)
+               : visit_all(ids, RZ_F32, false, work, pivots);
+        break;
+    case RZ_F16:
+        masked ? visit_all(ids, RZ_F16, true, work, pivots)
+               : visit_all(ids, RZ_F16, false, work, pivots);
+        break;
+    case RZ_BF16:
+        masked ? visit_all(ids, RZ_BF16, true, work, pivots)
+               : visit_all(ids, RZ_BF16, false, work, pivots);
+        break;
+    }
+}
+
+static uint64_t mass_of_row(const struct rz_tiles *tiles, const struct rz_edits *edits, bool raw,
+                            float least, float threshold)
+{
+    const float weighty = weightless_below((double)tiles->exponent);
+    struct ids ids = {
+        .edits = edits,
+        .tiles = tiles,
+        .raw = raw,
+        .least = least,
+        .threshold = threshold > weighty ? threshold : weighty,
+        .mass = u64_set(0),
+    };
+    visit_as(&ids, SUM, 0);
+    return u64_sum(ids.mass);
+}
+
+static uint32_t count_above(const struct rz_tiles *tiles, const struct rz_edits *edits, bool raw,
+                            float least, float y)
+{
+    struct ids ids = {.edits = edits, .tiles = tiles, .raw = raw, .least = least, .pivots = &y};
+    visit_as(&ids, COUNT, 1);
+    return ids.count;
+}
+
+/* Sums of 64 terms a lane are made in fp32, which is off by a factor of 2^-18 at most, and these in
+ * double. y - exponent is rounded to 2^-19 where there is mass to speak of, within 32 of the
+ * exponent. With the error of the exponentials that is what enum rz_fineness says, with room to
+ * spare. */
+static void weigh(const struct rz_tiles *tiles, const struct rz_edits *edits, float least,
+                  enum rz_fineness fineness, const float *pivots, uint32_t pivot_count,
+                  double *above)
+{
+    float all[RZ_MAX_PIVOTS];
+    for (uint32_t p = 0; p < RZ_MAX_PIVOTS; p++)
+        all[p] = pivots[p < pivot_count ? p : pivot_count - 1];
+    struct ids ids = {.edits = edits, .tiles = tiles, .least = least, .pivots = all};
+    for (uint32_t p = 0; p < RZ_MAX_PIVOTS; p++) {
+        ids.sum[p] = f32_set(0.0f);
+        ids.total[p] = f64_set(0.0);
+    }
+    if (fineness == RZ_WEIGHED)
+        pivot_count == 1 ? visit_as(&ids, WEIGH, 1) : visit_as(&ids, WEIGH, RZ_MAX_PIVOTS);
+    else
+        pivot_count == 1 ? visit_as(&ids, SKETCH, 1) : visit_as(&ids, SKETCH, RZ_MAX_PIVOTS);
+    for (uint32_t p = 0; p < pivot_count; p++)
+        above[p] = f64_sum(ids.total[p]);
+}
+
+const struct rz_passes RZ_PASSES = {
+    .name = RZ_PASSES_NAME,
+    .scan = scan,
+    .largest = largest,
+    .kth_largest = kth_largest,
+    .at_least = at_least,
+    .bound = bound,
+    .draw = draw,
+    .reach = reach,
+    .reach_known = reach_known,
+    .masses = masses,
+    .mass_of_row = mass_of_row,
+    .count_above = count_above,
+    .weigh = weigh,
+};

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * race.h - draw ids by the race between tiles, working out only tiles that can win.
+ */
+#ifndef RZ_KERNELS_RACE_H
+#define RZ_KERNELS_RACE_H
+
+#include "kernels/cpu/cut.h"
+
+/* A tile that may win, and the most that its key can be. */
+struct rz_race_runner {
+    uint32_t tile;
+    uint32_t word; /* the first 32 of the race's 64 random bits */
+    double key_bound;
+};
+
+/* One row's race; draws of the row at other positions share it. */
+struct rz_race {
+    const struct rz_filter_row *row;
+    struct rz_cut *cut;
+    struct rz_sampler_counters *counters;
+    uint64_t seed;
+    const char *ahead; /* memory to fetch while there is nothing else to fetch */
+    double floor;      /* the winner's key is rarely below; relative to 2^exponent of the row */
+    float least;       /* tiles whose maximum is less are not in the race */
+    bool many;         /* draws: `bounds` and `mass` are used */
+    bool sparse;       /* few tiles have a kept id: those of `live` */
+    uint32_t live_count;
+
+    float *bounds;     /* [padded tiles] at least the tile's mass; 0 if it is not in the race */
+    uint32_t *words;   /* [padded tiles] the first words of a draw */
+    uint32_t *live;    /* [padded tiles] */
+    uint32_t *reached; /* [padded tiles] */
+    uint64_t *mass;    /* [tiles] S, 0 if not worked out yet */
+    struct rz_race_runner *runners;       /* [padded tiles] */
+    struct rz_race_contender *contenders; /* [padded tiles] */
+};
+
+bool rz_race_create(struct rz_race *race, uint32_t vocab_size);
+void rz_race_destroy(struct rz_race *race);
+
+/* rz_race_begin - take up a row, for `draws` draws of `seed`. The row and the cut, which is settled
+ * if there are many draws, stay until the last of them. `ahead` is memory that is wanted next: any
+ * address will do. */
+void rz_race_begin(struct rz_race *race, const struct rz_filter_row *row, struct rz_cut *cut,
+                   uint64_t seed, uint32_t draws, const char *ahead,
+                   struct rz_sampler_counters *counters);
+
+/* So many draws of a row are worth settling its cut and working out the masses of all tiles. */
+#define RZ_RACE_MANY 16u
+
+/* rz_race_run - the id drawn at a position. `drawn`: race->words has this position's words. */
+uint32_t rz_race_run(struct rz_race *race, uint64_t position, bool drawn);
+
+#endif
