@@ -11,17 +11,17 @@ set(CMAKE_C_VISIBILITY_PRESET hidden)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
-# The last of the include directories is for rankzero.h, which includes "version.h" as the neighbour
-# that it is once installed.
 add_library(rz_build_flags INTERFACE)
 target_compile_definitions(rz_build_flags INTERFACE _GNU_SOURCE)
 target_include_directories(rz_build_flags INTERFACE
-    "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/include" "${PROJECT_BINARY_DIR}/include"
-    "${PROJECT_BINARY_DIR}/include/rankzero")
+    "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/include" "${PROJECT_BINARY_DIR}/include")
+
+# Warnings are errors to us, not to those who build us as a part of theirs, with compilers to come.
+option(RZ_WERROR "Warnings are errors" ${PROJECT_IS_TOP_LEVEL})
 
 # -ffp-contract=off: a fused multiply-add that nobody wrote changes bits that must not change.
 target_compile_options(rz_build_flags INTERFACE
-    -ffp-contract=off -Werror -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
+    -ffp-contract=off $<$<BOOL:${RZ_WERROR}>:-Werror> -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
     -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wundef -Wvla -Wformat=2
     -Wcast-qual -Wwrite-strings -Wpointer-arith
     $<$<C_COMPILER_ID:Clang>:-Wenum-float-conversion>) # newer clangs have it in -Wextra

@@ -7,13 +7,23 @@ foreach(layer IN LISTS RZ_LAYERS)
     list(APPEND objects $<TARGET_OBJECTS:rz_${layer}>)
 endforeach()
 
+# Before 1.0 a minor version may change the interface.
+set(RZ_SOVERSION ${PROJECT_VERSION_MAJOR})
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+    set(RZ_SOVERSION 0.${PROJECT_VERSION_MINOR})
+endif()
+
+file(STRINGS "${PROJECT_SOURCE_DIR}/rankzero.map" private REGEX "^RANKZERO_PRIVATE_")
+if(NOT private STREQUAL "RANKZERO_PRIVATE_${PROJECT_VERSION} {")
+    message(FATAL_ERROR "rankzero.map: expected RANKZERO_PRIVATE_${PROJECT_VERSION}, got ${private}")
+endif()
+
 # rz_add_library(NAME SHARED|STATIC OUTPUT_NAME OBJECTS...)
 function(rz_add_library name kind output)
     add_library(${name} ${kind} ${ARGN})
     target_include_directories(${name} PUBLIC
         $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
         $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
-        $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include/rankzero>
         $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
     set_target_properties(${name} PROPERTIES OUTPUT_NAME ${output} LINKER_LANGUAGE C)
     # The name that an installed one has, for projects that add this one as a subdirectory.
@@ -23,7 +33,7 @@ function(rz_add_library name kind output)
     endif()
     if(kind STREQUAL SHARED)
         set_target_properties(${name} PROPERTIES
-            VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
+            VERSION ${PROJECT_VERSION} SOVERSION ${RZ_SOVERSION}
             INSTALL_RPATH "$ORIGIN" # librankzero_mpi finds librankzero beside it
             LINK_DEPENDS "${PROJECT_SOURCE_DIR}/rankzero.map")
         target_link_options(${name} PRIVATE

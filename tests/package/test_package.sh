@@ -63,6 +63,27 @@ warnings="-Wall -Wextra -Werror"
     fi
 }
 
+say "as a part of another project"
+mkdir "$dir/parent"
+cp "$source/program.c" "$dir/parent"
+cat >"$dir/parent/CMakeLists.txt" <<END
+cmake_minimum_required(VERSION 3.25)
+project(parent LANGUAGES C)
+add_subdirectory($1 rankzero)
+add_executable(program program.c)
+target_link_libraries(program PRIVATE rankzero::rankzero)
+END
+cmake -G Ninja -S "$dir/parent" -B "$dir/parent/build" -DCMAKE_C_COMPILER="$cc" -DRZ_WITH_MPI=OFF \
+    >"$dir/log" 2>&1 || { cat "$dir/log"; exit 1; }
+cmake --build "$dir/parent/build" >"$dir/log" || { cat "$dir/log"; exit 1; }
+"$dir/parent/build/program"
+# Warnings of compilers to come are not its errors, and what it installs is its own affair.
+if grep -l -e -Werror "$dir/parent/build/build.ninja"; then
+    exit 1
+fi
+cmake --install "$dir/parent/build" --prefix "$dir/parent/installed" >/dev/null
+[ ! -e "$dir/parent/installed/include" ]
+
 say "headers alone"
 for header in rankzero status version; do
     # The variable is for version.h: ISO C forbids a file with macros only.
