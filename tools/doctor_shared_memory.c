@@ -58,7 +58,7 @@ static void report_limit(struct rz_report *report)
 
 void rz_doctor_shared_memory(struct rz_report *report)
 {
-    rz_report_section(report, "shared memory");
+    rz_report_section(report, "shared_memory");
     rz_report_text(report, "directory", directory);
     struct statfs fs;
     if (statfs(directory, &fs) != 0) {

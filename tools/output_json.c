@@ -89,10 +89,12 @@ int rz_output_json_write(FILE *text, struct rz_output_held *held, const struct r
                          struct rz_complaint *complaint)
 {
     const struct rz_result *results = draws->results;
+    /* What is too large for many a reader of JSON is a string, as --params takes it. */
+    const char *quote = results[0].seed > INT64_MAX ? "\"" : "";
     if (draws->first == 0)
         fprintf(text,
-                "{\"row\":%" PRIu64 ",\"seed\":%" PRIu64 ",\"position\":%" PRIu64 ",\"ids\":[",
-                draws->row, results[0].seed, results[0].position);
+                "{\"row\":%" PRIu64 ",\"seed\":%s%" PRIu64 "%s,\"position\":%" PRIu64 ",\"ids\":[",
+                draws->row, quote, results[0].seed, quote, results[0].position);
     for (uint32_t i = 0; i < draws->count; i++)
         fprintf(text, "%s%d", draws->first + i > 0 ? "," : "", (int)results[i].id);
     if (draws->logprobs) {

@@ -231,9 +231,10 @@ static int apply_lines(FILE *file, const char *path, struct rz_row_params *rows,
             rz_complain(complaint, RZ_EXIT_FAILED, "%s: cannot read: %s", path, strerror(errno));
     free(line);
     if (status == RZ_EXIT_OK && lines != row_count)
-        status = rz_complain(complaint, RZ_EXIT_FAILED,
-                             "%s: expected %" PRIu64 " lines, one a row of logits, got %" PRIu64,
-                             path, row_count, lines);
+        status =
+            rz_complain(complaint, RZ_EXIT_FAILED,
+                        "%s: expected a line for each row of logits, %" PRIu64 ", got %" PRIu64,
+                        path, row_count, lines);
     return status;
 }
 

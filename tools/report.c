@@ -137,7 +137,9 @@ static void print_columns(const struct rz_report *report)
     json_t *section, *value;
     json_object_foreach(report->root, section_name, section)
     {
-        printf("%s\n", section_name);
+        for (const char *at = section_name; *at != '\0'; at++)
+            putchar(*at == '_' ? ' ' : *at);
+        putchar('\n');
         json_object_foreach(section, name, value)
         {
             print_name(name);

@@ -213,6 +213,11 @@ static int check_rows(struct rz_sample_options *options, struct rz_sample_input 
             snprintf(where, sizeof where, "%.480s:%u", options->params_path, r + 1);
         status = check_row(input, &input->rows[r], options->params_path != NULL ? where : NULL,
                            complaint);
+        const bool logprobs = (input->rows[r].sampling.flags & RZ_SAMPLING_LOGPROBS) != 0;
+        if (status == RZ_EXIT_OK && logprobs && !options->json)
+            status = rz_complain(
+                complaint, RZ_EXIT_FAILED,
+                "%s: \"logprobs\": expected --json with it: only there they appear", where);
     }
     return status == RZ_EXIT_OK ? check_counts(options, input, complaint) : status;
 }

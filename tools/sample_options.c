@@ -169,8 +169,9 @@ static int complain_option(int which, char **argv, struct rz_complaint *complain
         return rz_complain(complaint, RZ_EXIT_USAGE, "%.200s: expected no value, got one", word);
     if (optopt != 0)
         return rz_complain(complaint, RZ_EXIT_USAGE, "-%c: unknown option; see --help", optopt);
-    return rz_complain(complaint, RZ_EXIT_USAGE, "%.200s: unknown or ambiguous option; see --help",
-                       word);
+    return rz_complain(complaint, RZ_EXIT_USAGE,
+                       "%.200s: unknown or ambiguous option%s; see --help", word,
+                       strchr(word, '_') != NULL ? " (options have dashes)" : "");
 }
 
 /* What no option can know of itself. */

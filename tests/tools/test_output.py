@@ -320,12 +320,13 @@ class Doctor(command.CommandTest):
         self.assertEqual(report["problems"], [])
         self.assertTrue(report["library"]["a_step"].startswith("works"))
         self.assertGreaterEqual(report["cpu"]["cores_usable"], 1)
-        self.assertTrue(report["shared memory"]["tmpfs"])
+        self.assertTrue(report["shared_memory"]["tmpfs"])
         self.assertIn("no CUDA back end", report["gpu"]["used"])
         columns = self.run_raw([RANKZERO, "doctor"])
         self.assertEqual((columns.returncode, columns.stderr), (0, ""))
         sections = [line for line in columns.stdout.splitlines() if not line.startswith(" ")]
-        self.assertEqual(sections + ["problems"], list(report))
+        names = [name.replace("_", " ") for name in report]
+        self.assertEqual(sections + ["problems"], names)
 
     def test_leftovers_are_listed(self):
         leftover = "/dev/shm/rankzero-test-leftover-%d" % os.getpid()
@@ -333,7 +334,7 @@ class Doctor(command.CommandTest):
             pass
         self.addCleanup(os.unlink, leftover)
         report = json.loads(self.run_raw([RANKZERO, "doctor", "--json"]).stdout)
-        self.assertIn(os.path.basename(leftover), report["shared memory"]["leftovers"])
+        self.assertIn(os.path.basename(leftover), report["shared_memory"]["leftovers"])
 
     def test_full_device_is_an_error(self):
         with open("/dev/full", "w") as full:

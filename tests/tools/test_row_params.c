@@ -235,9 +235,9 @@ static void file_has_one_line_a_row(void **state)
     assert_int_equal(rows[0].sampling.top_k, 1);
     assert_int_equal(rows[1].sampling.top_k, 2);
     assert_int_equal(read_lines(f, "{}\n", rows), RZ_EXIT_FAILED);
-    assert_non_null(strstr(f->complaint.text, "expected 2 lines, one a row of logits, got 1"));
+    assert_non_null(strstr(f->complaint.text, "expected a line for each row of logits, 2, got 1"));
     assert_int_equal(read_lines(f, "{}\n{}\n{}\n", rows), RZ_EXIT_FAILED);
-    assert_non_null(strstr(f->complaint.text, "expected 2 lines, one a row of logits, got 3"));
+    assert_non_null(strstr(f->complaint.text, "expected a line for each row of logits, 2, got 3"));
     assert_int_equal(read_lines(f, "{}\n{]\n", rows), RZ_EXIT_FAILED);
     assert_non_null(strstr(f->complaint.text, ":2:2: malformed JSON"));
 }

@@ -331,7 +331,7 @@ class Params(command.CommandTest):
 
     def test_there_is_a_line_for_each_row(self):
         for lines in (0, 1, 3, 50):
-            says = " expected 2 lines, one a row of logits, got %d" % lines
+            says = " expected a line for each row of logits, 2, got %d" % lines
             self.refused("{}\n" * lines, says)
 
     def test_rows_of_a_file_of_ids_have_as_many_draws_each(self):
