@@ -18,7 +18,17 @@
 #include "ipc/layout.h"
 #include "ipc/liveness.h"
 
-#define PREFIX "rankzero-"
+/* Jobs are named among those of their user. */
+static void name_file(struct rz_segment *segment, const char *job_name)
+{
+    snprintf(segment->file, sizeof segment->file, "rankzero-%lu-%s", (unsigned long)geteuid(),
+             job_name);
+}
+
+static const char *job_name_of(const struct rz_segment *segment)
+{
+    return strchr(strchr(segment->file, '-') + 1, '-') + 1;
+}
 
 /* Never through a symlink, and not waiting for whoever may be at the other end of a special file.
  */
@@ -29,6 +39,7 @@ enum {
     CLEANER = 1 << 16, /* lock byte of who removes a leftover; no rank has it */
     RETRIES = 1000,    /* replacing leftovers that come back each time is somebody's attack */
     NAP_NS = 1000000,
+    PIECE_BYTES = 4 << 20, /* reserved at a time: about a millisecond */
 };
 
 size_t rz_segment_page_bytes(void)
@@ -56,20 +67,25 @@ static int fail_system(struct rz_error *err, const char *call, const char *about
 }
 
 /* Reserve all of the space now: on tmpfs a hole that cannot be filled is a SIGBUS in the middle of
- * a step. */
+ * a step. Piece by piece, as an interrupted piece is given back: signals that keep coming, a
+ * profiler's say, would otherwise keep a large segment from ever being done. */
 static int reserve(int fd, int dir_fd, size_t bytes, const char *dir, struct rz_error *err)
 {
-    int code;
-    do
-        code = posix_fallocate(fd, 0, (off_t)bytes);
-    while (code == EINTR);
-    if (code == 0)
-        return RZ_OK;
     struct statvfs space = {0};
     const bool known = fstatvfs(dir_fd, &space) == 0;
-    return rz_fail(err, RZ_E_SYS, RZ_NO_RANK, code,
-                   "%.120s: expected room for %zu bytes, got %s (%llu free)", dir, bytes,
-                   strerror(code), known ? (unsigned long long)space.f_bavail * space.f_frsize : 0);
+    size_t done = 0;
+    while (done < bytes) {
+        const size_t piece = bytes - done < PIECE_BYTES ? bytes - done : PIECE_BYTES;
+        const int code = posix_fallocate(fd, (off_t)done, (off_t)piece);
+        if (code == 0)
+            done += piece;
+        else if (code != EINTR)
+            return rz_fail(err, RZ_E_SYS, RZ_NO_RANK, code,
+                           "%.120s: expected room for %zu bytes, got %s (%llu free)", dir, bytes,
+                           strerror(code),
+                           known ? (unsigned long long)space.f_bavail * space.f_frsize : 0);
+    }
+    return RZ_OK;
 }
 
 int rz_segment_create(const char *dir, const char *name, size_t bytes, struct rz_segment *segment,
@@ -100,7 +116,7 @@ int rz_segment_create(const char *dir, const char *name, size_t bytes, struct rz
         goto err_close;
     }
     *segment = (struct rz_segment){.fd = fd, .dir_fd = dir_fd, .bytes = bytes};
-    snprintf(segment->file, sizeof segment->file, PREFIX "%s", name);
+    name_file(segment, name);
     return RZ_OK;
 
 err_close:
@@ -135,6 +151,11 @@ static int check_origin(int fd, const char *file, struct stat *file_stat,
     return RZ_OK;
 }
 
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 /* Remove the file of our name if its creator is dead. RZ_OK: the name may be free now.
  *
  * One process at a time may remove a leftover: the one that holds the cleaner's lock on it. Whether
@@ -157,11 +178,11 @@ static int remove_leftover(const struct rz_segment *segment, struct rz_error *er
             rz_fail(err, RZ_E_EXISTS, RZ_NO_RANK, why.detail, "in the way is %.200s", why.text);
     else if (rz_liveness_held(fd, OWNER))
         status = rz_fail(err, RZ_E_EXISTS, RZ_NO_RANK, 0, "a live job already has the name %s",
-                         segment->file + strlen(PREFIX));
+                         job_name_of(segment));
     else if (rz_liveness_claim(fd, CLEANER, NULL) != RZ_OK)
         nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL); /* somebody else is at it */
     else if (fstatat(segment->dir_fd, segment->file, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-             locked.st_dev == named.st_dev && locked.st_ino == named.st_ino)
+             is_same_file(&locked, &named))
         unlinkat(segment->dir_fd, segment->file, 0);
     close(fd);
     return status;
@@ -240,7 +261,7 @@ int rz_segment_attach(const char *dir, const char *name, uint64_t deadline_ns,
     if (dir_fd < 0)
         return fail_system(err, "open", dir);
     struct rz_segment found = RZ_SEGMENT_NONE;
-    snprintf(found.file, sizeof found.file, PREFIX "%s", name);
+    name_file(&found, name);
 
     int status;
     while ((status = try_attach(dir_fd, found.file, &found.fd, &found.bytes, err)) == RZ_OK &&
@@ -275,9 +296,17 @@ int rz_segment_map(const struct rz_segment *segment, size_t offset, size_t bytes
 
 void rz_segment_unlink(struct rz_segment *segment)
 {
-    if (segment->linked)
-        unlinkat(segment->dir_fd, segment->file, 0);
+    if (!segment->linked)
+        return;
     segment->linked = false;
+    /* If somebody has removed our file by hand, another job may have its name by now. */
+    struct stat ours, named;
+    const bool another =
+        fstat(segment->fd, &ours) == 0 &&
+        fstatat(segment->dir_fd, segment->file, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+        !is_same_file(&ours, &named);
+    if (!another)
+        unlinkat(segment->dir_fd, segment->file, 0);
 }
 
 void rz_segment_close(struct rz_segment *segment)

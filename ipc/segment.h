@@ -19,11 +19,11 @@
 #include "internal/error.h"
 
 struct rz_segment {
-    int fd;       /* -1: not open; also holds this rank's liveness lock */
-    int dir_fd;   /* -1 unless `linked` */
-    size_t bytes; /* of the file, a multiple of the page size */
-    bool linked;  /* this process must unlink it */
-    char file[96];
+    int fd;        /* -1: not open; also holds this rank's liveness lock */
+    int dir_fd;    /* -1 unless `linked` */
+    size_t bytes;  /* of the file, a multiple of the page size */
+    bool linked;   /* this process must unlink it */
+    char file[96]; /* "rankzero-UID-NAME" */
 };
 
 /* A segment that is not open, for rz_segment_close(). */

@@ -4,8 +4,10 @@
  */
 #include "ipc/wait.h"
 
+#include <assert.h>
 #include <linux/futex.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,11 +29,28 @@ static void cpu_pause(void)
 #endif
 }
 
-uint64_t rz_wait_spin_ns(uint32_t processes)
+struct rz_cpus rz_cpus_usable(void)
 {
+    static_assert(sizeof(cpu_set_t) == sizeof(struct rz_cpus), "copied as it is");
+    struct rz_cpus usable = {0};
     cpu_set_t cpus;
-    const int usable = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
-    return processes <= (uint32_t)usable ? SPIN_NS : 0;
+    if (sched_getaffinity(0, sizeof cpus, &cpus) == 0)
+        memcpy(&usable, &cpus, sizeof usable);
+    return usable;
+}
+
+void rz_cpus_add(struct rz_cpus *cpus, const struct rz_cpus *more)
+{
+    for (size_t i = 0; i < sizeof cpus->bits / sizeof cpus->bits[0]; i++)
+        cpus->bits[i] |= more->bits[i];
+}
+
+uint64_t rz_wait_spin_ns(uint32_t processes, const struct rz_cpus *cpus)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < sizeof cpus->bits / sizeof cpus->bits[0]; i++)
+        count += (uint32_t)__builtin_popcountll(cpus->bits[i]);
+    return processes <= count ? SPIN_NS : 0;
 }
 
 /* True as soon as *word is not `seen`, false if it still is after spin_ns. */
@@ -94,8 +113,8 @@ int rz_wait(struct rz_waiter *waiter, const _Atomic uint32_t *word, uint32_t see
         if (status != RZ_OK)
             return status;
         if (now >= deadline_ns)
-            return rz_fail(err, RZ_E_TIMEOUT, (int)rank, 0, "rank %u: %s did not come in time",
-                           rank, what);
+            return rz_fail(err, RZ_E_TIMEOUT, (int)rank, 0, "rank %u did not %s in time", rank,
+                           what);
     }
 }
 

@@ -36,9 +36,20 @@ struct rz_waiter {
     uint64_t sleeps; /* waits that came to sleep */
 };
 
-/* rz_wait_spin_ns - how long it is worth spinning if `processes` of this host wait for each other:
- * 0 if they are more than the processors that this one may run on. */
-uint64_t rz_wait_spin_ns(uint32_t processes);
+/* A set of processors. Plain data, for shared memory. */
+struct rz_cpus {
+    uint64_t bits[16];
+};
+
+/* The processors that this process may run on; none if there are too many to tell. */
+struct rz_cpus rz_cpus_usable(void);
+
+/* rz_cpus_add - to `cpus` those of `more`. */
+void rz_cpus_add(struct rz_cpus *cpus, const struct rz_cpus *more);
+
+/* rz_wait_spin_ns - how long it is worth spinning if `processes` of this host wait for each other,
+ * which may run on `cpus`, all of them together: 0 if they cannot all run at once. */
+uint64_t rz_wait_spin_ns(uint32_t processes, const struct rz_cpus *cpus);
 
 /* rz_wait - wait until *word is not `seen`. Acquires what was written before the word changed.
  *

@@ -6,6 +6,8 @@
 
 int rz_counters_read(const rz_job *job, struct rz_counters *counters)
 {
+    if (rz_job_is_forked(job))
+        return RZ_E_STATE;
     const size_t size = counters->size;
     if (size < sizeof size)
         return RZ_E_ARG;

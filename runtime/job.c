@@ -5,6 +5,7 @@
 #include "runtime/job.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 static const struct rz_comm_ops *comm_for(const struct rz_plan *plan, struct rz_transport transport)
 {
@@ -94,6 +95,11 @@ static void close_parts(rz_job *job)
     free(job->record);
 }
 
+static int agree(struct rz_transport transport, int status, struct rz_error *err)
+{
+    return transport.agree != NULL ? transport.agree(transport.handle, status, err) : status;
+}
+
 int rz_job_open(const struct rz_plan *plan, const struct rz_local *local, const char *name,
                 struct rz_transport transport, rz_job **out, struct rz_error *err)
 {
@@ -103,7 +109,9 @@ int rz_job_open(const struct rz_plan *plan, const struct rz_local *local, const 
 
     rz_job *job = calloc(1, sizeof *job);
     if (job == NULL)
-        return rz_fail(err, RZ_E_NOMEM, RZ_NO_RANK, 0, "no memory for a job");
+        return agree(transport, rz_fail(err, RZ_E_NOMEM, RZ_NO_RANK, 0, "no memory for a job"),
+                     err);
+    job->meeting = RZ_MEETING_NONE;
     job->plan = *plan;
     job->local = *local;
     job->local.shm_dir = NULL; /* the caller's, until open returns */
@@ -116,20 +124,19 @@ int rz_job_open(const struct rz_plan *plan, const struct rz_local *local, const 
     if (status == RZ_OK && job->record == NULL)
         status = rz_fail(err, RZ_E_NOMEM, RZ_NO_RANK, 0, "no memory for %u ids", plan->max_rows);
     if (status == RZ_OK)
-        status = rz_meeting_open(&job->meeting, plan, local, name, err);
-    if (status != RZ_OK)
-        goto err_free;
-    status = open_comm(job, err);
-    if (status != RZ_OK)
-        goto err_leave;
-    *out = job;
-    return RZ_OK;
-
-err_leave:
+        status = rz_meeting_begin(&job->meeting, plan, local, name, err);
+    status = agree(transport, status, err);
+    if (status == RZ_OK)
+        status = rz_meeting_join(&job->meeting, plan, local, name, err);
+    if (status == RZ_OK)
+        status = open_comm(job, err);
+    if (status == RZ_OK) {
+        *out = job;
+        return RZ_OK;
+    }
     rz_meeting_end(&job->meeting, status, err->rank);
-    rz_meeting_close(&job->meeting);
-err_free:
     close_parts(job);
+    rz_meeting_close(&job->meeting);
     free(job);
     return status;
 }
@@ -150,6 +157,20 @@ int rz_open_local(const struct rz_options *options, const char *name, uint32_t r
     return rz_job_open(&plan, &local, name, (struct rz_transport){0}, job, err);
 }
 
+bool rz_job_is_forked(const rz_job *job)
+{
+    return getpid() != job->local.pid;
+}
+
+int rz_job_check(rz_job *job, const char *call)
+{
+    if (rz_job_is_forked(job))
+        return rz_fail(&job->error, RZ_E_STATE, RZ_NO_RANK, 0,
+                       "%s: expected the process that opened the job, %ld, got %ld forked from it",
+                       call, (long)job->local.pid, (long)getpid());
+    return job->over;
+}
+
 int rz_job_end(rz_job *job, int status)
 {
     /* A rank that waits for ids cannot tell who is late; the lines of all ranks can. */
@@ -160,20 +181,36 @@ int rz_job_end(rz_job *job, int status)
                     late);
     }
     rz_meeting_end(&job->meeting, status, job->error.rank);
-    job->over = status;
+    job->over = status; /* from here on nothing but rz_job_check() writes to job->error */
+    job->begun = false;
     return status;
+}
+
+int rz_abort(rz_job *job)
+{
+    if (rz_job_is_forked(job))
+        return RZ_E_STATE;
+    rz_meeting_end(&job->meeting, RZ_E_CLOSED, (int)job->local.rank);
+    return RZ_OK;
 }
 
 void rz_close(rz_job *job)
 {
     if (job == NULL)
         return;
-    const struct rz_transport transport = job->transport;
+    struct rz_transport transport = job->transport;
+    if (rz_job_is_forked(job)) { /* the job goes on, and MPI knows nothing of this process */
+        job->comm_ops = NULL;
+        transport.release = NULL;
+    } else {
+        rz_meeting_end(&job->meeting, RZ_E_CLOSED, (int)job->local.rank);
+    }
+    const bool idle = job->step == job->counters.steps; /* rank 0 had all logits of each step */
     close_parts(job); /* the comm uses the meeting's memory: it goes first */
     rz_meeting_close(&job->meeting);
     free(job);
     if (transport.release != NULL)
-        transport.release(transport.handle);
+        transport.release(transport.handle, idle);
 }
 
 const struct rz_error *rz_last_error(const rz_job *job)

@@ -26,7 +26,12 @@
 struct rz_transport {
     const struct rz_comm_ops *mpi_ops;
     void *handle;
-    void (*release)(void *handle); /* called once, when the job is closed */
+    /* Called once, when the job is closed. `idle`: every message has arrived. */
+    void (*release)(void *handle, bool idle);
+    /* Collective: every rank calls it once in open, with how it fares. RZ_OK if all may go on,
+     * otherwise this rank's failure or that of another. Without it a rank that fails leaves the
+     * others waiting until their deadline. */
+    int (*agree)(void *handle, int status, struct rz_error *err);
 };
 
 struct rz_job {
@@ -45,13 +50,14 @@ struct rz_job {
     struct rz_sequence_table sequences;
     struct rz_shard_view shards[RZ_MAX_WORLD];
     struct rz_logits_view view;
-    struct rz_result *results; /* [max_rows], for a caller who wants none */
+    struct rz_result *results; /* [max_rows] of one row, before they are the caller's */
 
     struct rz_record *record; /* the step's ids, as they go through the ring */
 
     uint64_t step; /* number of the last step begun; the first is 1 */
     uint64_t deadline_ns;
     uint32_t logits_rows; /* of this step */
+    size_t result_size;   /* of this step: the caller's sizeof(struct rz_result) */
     bool begun;
     int over; /* RZ_OK, or why the job has ended */
 
@@ -63,6 +69,14 @@ struct rz_job {
  * `transport`; on failure the caller still does. */
 RZ_API int rz_job_open(const struct rz_plan *plan, const struct rz_local *local, const char *name,
                        struct rz_transport transport, rz_job **job, struct rz_error *err);
+
+/* rz_job_is_forked - is this process one that was forked from the one that opened the job? Any
+ * thread, signal handlers too. */
+bool rz_job_is_forked(const rz_job *job);
+
+/* rz_job_check - may `call` go on? RZ_OK; why the job is over, rz_last_error() being what ended it;
+ * or RZ_E_STATE in a process forked from the one that opened the job. */
+int rz_job_check(rz_job *job, const char *call);
 
 /* rz_job_end - the job is over for `status`, with job->error saying why: tell the other ranks.
  * Returns `status`. */

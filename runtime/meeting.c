@@ -2,9 +2,9 @@
  *
  * meeting.c - ranks meet in a segment and agree, or learn why not.
  *
- * Every rank writes its plan into its part of the control and says `joined`. Rank 0 waits for all,
- * compares, and gives the verdict: `running`, or `ended` with the rank that differs. The others
- * wait for the verdict, so that all of them get the same error.
+ * Every rank writes its plan into its part of the control and says `joined`. A rank whose plan is not
+ * rank 0's ends the job, at once. Rank 0 waits for all, compares, and gives the verdict: `running`, or
+ * `ended` with the rank that differs. The others wait for the verdict; all get the same error.
  */
 #include "runtime/meeting.h"
 
@@ -50,7 +50,7 @@ static struct layout lay_out(const struct rz_plan *plan)
 {
     struct layout layout = {
         .ring_control_bytes = rz_ring_control_bytes(plan->world),
-        .ring_data_bytes = rz_ring_data_bytes(plan->ring_slots, record_bytes(plan)),
+        .ring_data_bytes = rz_ring_data_bytes(RZ_RECORD_SLOTS, record_bytes(plan)),
     };
     size_t end = rz_segment_page_bytes(); /* the header */
     layout.control = place(&end, control_bytes());
@@ -94,7 +94,7 @@ static int map_rest(struct rz_meeting *meeting, const struct rz_plan *plan, stru
                        layout.total, meeting->segment.bytes);
 
     struct rz_ring_config ring = {
-        .slots = plan->ring_slots,
+        .slots = RZ_RECORD_SLOTS,
         .payload_bytes = record_bytes(plan),
         .rank = meeting->rank,
         .producer = 0,
@@ -133,15 +133,25 @@ static uint32_t pack_end(int status, uint32_t by, int about)
     return (uint32_t)-status << 16 | by << 8 | rank;
 }
 
+static bool is_failure(int status)
+{
+#define IS_STATUS(name, value, text) || status == name
+    return status != RZ_OK && (false RZ_STATUS_LIST(IS_STATUS));
+#undef IS_STATUS
+}
+
 static int fail_ended(const struct rz_meeting *meeting, uint32_t ended, struct rz_error *err)
 {
-    const int status = -(int)(ended >> 16 & 0xFF);
+    const int status = -(int)(ended >> 16);
     const uint32_t by = ended >> 8 & 0xFF;
     const uint32_t about = ended & 0xFF;
     const int rank = about < meeting->world ? (int)about : RZ_NO_RANK;
-    if (status == RZ_E_PEER_DIED)
+    if (!is_failure(status))
+        return rz_fail(err, RZ_E_CORRUPT, RZ_NO_RANK, 0,
+                       "why the job ended: expected a status, got %d", status);
+    if (status == RZ_E_PEER_DIED && rank != RZ_NO_RANK)
         return rz_fail(err, status, rank, 0, "rank %u: its process is gone", about);
-    if (status == RZ_E_CLOSED)
+    if (status == RZ_E_CLOSED && rank != RZ_NO_RANK)
         return rz_fail(err, status, rank, 0, "rank %u left the job", about);
     if (status == RZ_E_MISMATCH && rank > 0) {
         /* Copied once, then compared: another process wrote it. */
@@ -159,6 +169,8 @@ static int fail_ended(const struct rz_meeting *meeting, uint32_t ended, struct r
 
 void rz_meeting_end(struct rz_meeting *meeting, int status, int about)
 {
+    if (meeting->control == NULL)
+        return;
     uint32_t none = 0;
     /* acq_rel: what this rank wrote before is there for who reads why the job ended. Sleepers see
      * it at the end of their slice. */
@@ -167,16 +179,29 @@ void rz_meeting_end(struct rz_meeting *meeting, int status, int about)
                                             memory_order_acq_rel, memory_order_relaxed);
 }
 
-int rz_meeting_check(struct rz_meeting *meeting, struct rz_error *err)
+int rz_meeting_ended(const struct rz_meeting *meeting, struct rz_error *err)
 {
     /* acquire: pairs with rz_meeting_end(). */
     const uint32_t ended = atomic_load_explicit(&meeting->control->ended, memory_order_acquire);
-    if (ended != 0)
-        return fail_ended(meeting, ended, err);
-    for (uint32_t r = 0; r < meeting->world; r++) {
-        /* acquire: a rank has claimed its lock before it says that it has joined. */
+    return ended != 0 ? fail_ended(meeting, ended, err) : RZ_OK;
+}
+
+/* A look at a lock is a system call. A rank that waits makes a check every 20 ms: it looks at all
+ * locks of a job of up to 16 ranks each time, of 64 ranks within 80 ms. */
+enum { LOCKS_A_CHECK = 16 };
+
+int rz_meeting_check(struct rz_meeting *meeting, struct rz_error *err)
+{
+    const int status = rz_meeting_ended(meeting, err);
+    if (status != RZ_OK)
+        return status;
+    const uint32_t looks = meeting->world < LOCKS_A_CHECK ? meeting->world : LOCKS_A_CHECK;
+    for (uint32_t i = 0; i < looks; i++) {
+        const uint32_t r = meeting->next_look;
+        meeting->next_look = (r + 1) % meeting->world;
+        /* acquire: a rank has claimed its lock before it says that it is here. */
         if (r == meeting->rank ||
-            atomic_load_explicit(&meeting->control->ranks[r].joined, memory_order_acquire) == 0)
+            atomic_load_explicit(&meeting->control->ranks[r].here, memory_order_acquire) == 0)
             continue;
         if (rz_liveness_held(meeting->segment.fd, r))
             continue;
@@ -206,10 +231,19 @@ uint32_t rz_meeting_late(const struct rz_meeting *meeting, uint32_t step)
  * Meeting
  */
 
-/* Say that this rank is here, with what it wants. */
+/* From here on this rank's death is noticed. */
+static void say_here(struct rz_meeting *meeting)
+{
+    meeting->waiter.sleepers = &meeting->control->sleepers;
+    /* release: pairs with the acquire in rz_meeting_check(). */
+    atomic_store_explicit(&meeting->control->ranks[meeting->rank].here, 1, memory_order_release);
+}
+
+/* Say that this rank is ready to begin, and what it wants. */
 static void join(struct rz_meeting *meeting, const struct rz_plan *plan)
 {
     struct rz_rank_control *mine = &meeting->control->ranks[meeting->rank];
+    mine->cpus = rz_cpus_usable();
     mine->plan = *plan;
     rz_wake(&meeting->control->sleepers, RZ_ALL_RANKS, &mine->joined, 1);
 }
@@ -235,25 +269,36 @@ static int give_verdict(struct rz_meeting *meeting, const struct rz_plan *plan,
     return RZ_OK;
 }
 
-static int open_first(struct rz_meeting *meeting, const struct rz_plan *plan, const char *dir,
-                      const char *name, uint64_t deadline_ns, struct rz_error *err)
+/* Once all have joined: how long is it worth spinning? */
+static uint64_t find_spin_ns(const struct rz_meeting *meeting)
+{
+    struct rz_cpus all = {0};
+    for (uint32_t r = 0; r < meeting->world; r++) {
+        const struct rz_cpus usable = meeting->control->ranks[r].cpus;
+        rz_cpus_add(&all, &usable);
+    }
+    return rz_wait_spin_ns(meeting->world, &all);
+}
+
+static int begin_first(struct rz_meeting *meeting, const struct rz_plan *plan, const char *dir,
+                       const char *name, struct rz_error *err)
 {
     int status = rz_segment_create(dir, name, lay_out(plan).total, &meeting->segment, err);
     if (status == RZ_OK)
         status = map_control(meeting, err);
     if (status != RZ_OK)
         return status;
-    meeting->waiter.sleepers = &meeting->control->sleepers;
+    say_here(meeting);
     status = map_rest(meeting, plan, err);
     if (status != RZ_OK)
         return status;
     join(meeting, plan);
     if (plan->world > 1) /* a job of one has nobody to find it */
         status = rz_segment_publish(&meeting->segment, err);
-    return status == RZ_OK ? give_verdict(meeting, plan, deadline_ns, err) : status;
+    return status;
 }
 
-static int open_other(struct rz_meeting *meeting, const struct rz_plan *plan, const char *dir,
+static int join_other(struct rz_meeting *meeting, const struct rz_plan *plan, const char *dir,
                       const char *name, uint64_t deadline_ns, struct rz_error *err)
 {
     int status = rz_segment_attach(dir, name, deadline_ns, &meeting->segment, err);
@@ -263,17 +308,17 @@ static int open_other(struct rz_meeting *meeting, const struct rz_plan *plan, co
         status = map_control(meeting, err);
     if (status != RZ_OK)
         return status;
-    meeting->waiter.sleepers = &meeting->control->sleepers;
+    say_here(meeting);
 
     const struct rz_plan first = meeting->control->ranks[0].plan;
-    const bool agree = rz_plan_compare(&first, plan, meeting->rank, err) == RZ_OK;
-    if (agree)
+    const int agreed = rz_plan_compare(&first, plan, meeting->rank, err);
+    if (agreed == RZ_OK)
         status = map_rest(meeting, plan, err);
     if (status != RZ_OK)
         return status;
     join(meeting, plan);
-    if (meeting->rank >= first.world) /* rank 0 does not know of it, so it has to say so itself */
-        return RZ_E_MISMATCH;
+    if (agreed != RZ_OK) /* said at once: rank 0 may be waiting for a rank that does not exist */
+        return agreed;
     status = rz_wait(&meeting->waiter, &meeting->control->running, 0, deadline_ns, 0,
                      "open the job", err);
     if (status == RZ_E_TIMEOUT) { /* rank 0 is there; who is not? */
@@ -285,38 +330,37 @@ static int open_other(struct rz_meeting *meeting, const struct rz_plan *plan, co
     return status;
 }
 
-int rz_meeting_open(struct rz_meeting *meeting, const struct rz_plan *plan,
-                    const struct rz_local *local, const char *name, struct rz_error *err)
+int rz_meeting_begin(struct rz_meeting *meeting, const struct rz_plan *plan,
+                     const struct rz_local *local, const char *name, struct rz_error *err)
 {
-    const uint64_t deadline_ns = rz_clock_ns() + local->open_timeout_ns;
     *meeting = (struct rz_meeting){
         .rank = local->rank,
         .world = plan->world,
         .segment = RZ_SEGMENT_NONE,
-        .waiter = {.rank = local->rank,
-                   .spin_ns = rz_wait_spin_ns(plan->world),
-                   .watch = watch,
-                   .watch_context = meeting},
+        .waiter = {.rank = local->rank, .watch = watch, .watch_context = meeting},
     };
-    int status = rz_segment_check_name(name, err);
-    if (status != RZ_OK)
+    const int status = rz_segment_check_name(name, err);
+    if (status != RZ_OK || local->rank != 0)
         return status;
-    status = local->rank == 0 ? open_first(meeting, plan, local->shm_dir, name, deadline_ns, err)
-                              : open_other(meeting, plan, local->shm_dir, name, deadline_ns, err);
-    if (status != RZ_OK) {
-        if (meeting->control != NULL)
-            rz_meeting_end(meeting, status, err->rank);
-        rz_meeting_close(meeting);
-    }
+    return begin_first(meeting, plan, local->shm_dir, name, err);
+}
+
+int rz_meeting_join(struct rz_meeting *meeting, const struct rz_plan *plan,
+                    const struct rz_local *local, const char *name, struct rz_error *err)
+{
+    const uint64_t deadline_ns = rz_clock_ns() + local->open_timeout_ns;
+    const int status = local->rank == 0
+                           ? give_verdict(meeting, plan, deadline_ns, err)
+                           : join_other(meeting, plan, local->shm_dir, name, deadline_ns, err);
+    if (status == RZ_OK)
+        meeting->waiter.spin_ns = find_spin_ns(meeting);
     return status;
 }
 
 void rz_meeting_close(struct rz_meeting *meeting)
 {
-    if (meeting->control != NULL)
-        rz_meeting_end(meeting, RZ_E_CLOSED, (int)meeting->rank);
     for (uint32_t i = meeting->mapped_count; i-- > 0;)
         munmap(meeting->mapped[i].address, meeting->mapped[i].bytes);
     rz_segment_close(&meeting->segment);
-    *meeting = (struct rz_meeting){.segment = RZ_SEGMENT_NONE};
+    *meeting = RZ_MEETING_NONE;
 }

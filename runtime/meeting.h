@@ -25,7 +25,9 @@
 
 /* One rank's part of the control; written by that rank alone. */
 struct rz_rank_control {
-    alignas(RZ_LINE_BYTES) _Atomic uint32_t joined; /* 1 once `plan` is written */
+    alignas(RZ_LINE_BYTES) _Atomic uint32_t here; /* 1 as soon as this rank has its lock */
+    _Atomic uint32_t joined;                      /* 1 once `cpus` and `plan` are written */
+    alignas(RZ_LINE_BYTES) struct rz_cpus cpus;   /* that it may run on */
     alignas(RZ_LINE_BYTES) struct rz_comm_line comm;
     alignas(RZ_LINE_BYTES) struct rz_plan plan;
 };
@@ -50,23 +52,37 @@ struct rz_meeting {
     struct rz_mapping mapped[4 + RZ_MAX_WORLD]; /* to undo */
     uint32_t mapped_count;
 
-    struct rz_job_control *control;
+    struct rz_job_control *control; /* NULL before any other rank can be met */
+    uint32_t next_look;             /* rank whose lock is looked at next */
     struct rz_waiter waiter;
     struct rz_ring ring;
     void *logits[RZ_MAX_WORLD]; /* shard buffers that are mapped here; others NULL */
 };
 
-/* rz_meeting_open - meet the other ranks of job `name`. The meeting stays where it is until it is
- * closed. On failure nothing is left of it. Errors as of rz_open_local(); `err` is not NULL. */
-int rz_meeting_open(struct rz_meeting *meeting, const struct rz_plan *plan,
+/* A meeting that has not been begun, for rz_meeting_end() and rz_meeting_close(). */
+#define RZ_MEETING_NONE ((struct rz_meeting){.segment = RZ_SEGMENT_NONE})
+
+/* rz_meeting_begin - the part of opening that needs no other rank: rank 0 makes the place of job
+ * `name`. The meeting stays where it is until rz_meeting_close(), which is due after a failure too.
+ * Errors as of rz_open_local(). */
+int rz_meeting_begin(struct rz_meeting *meeting, const struct rz_plan *plan,
+                     const struct rz_local *local, const char *name, struct rz_error *err);
+
+/* rz_meeting_join - meet the other ranks there. A failure is told to them by rz_meeting_end(). */
+int rz_meeting_join(struct rz_meeting *meeting, const struct rz_plan *plan,
                     const struct rz_local *local, const char *name, struct rz_error *err);
+
+/* rz_meeting_ended - RZ_OK, or why the job has ended, as far as somebody has said so: costs a load.
+ */
+int rz_meeting_ended(const struct rz_meeting *meeting, struct rz_error *err);
 
 /* rz_meeting_check - RZ_OK while the job goes on. Otherwise why it has ended, or which rank's
  * process is gone. */
 int rz_meeting_check(struct rz_meeting *meeting, struct rz_error *err);
 
 /* rz_meeting_end - tell all ranks that the job is over because of `status`, which is about rank
- * `about` (or RZ_NO_RANK). Only the first to say so is heard. */
+ * `about` (or RZ_NO_RANK). Only the first to say so is heard. Any thread, signal handlers too.
+ * Does nothing where no other rank can have been met. */
 void rz_meeting_end(struct rz_meeting *meeting, int status, int about);
 
 /* rz_meeting_late - the first rank that has not posted `step`, its line being the measure; if all
@@ -74,7 +90,7 @@ void rz_meeting_end(struct rz_meeting *meeting, int status, int about);
  * timeout. */
 uint32_t rz_meeting_late(const struct rz_meeting *meeting, uint32_t step);
 
-/* Leave: the others learn it, if the job has not ended already. */
+/* Unmap and close. Says nothing to the others: rz_meeting_end() comes before it. */
 void rz_meeting_close(struct rz_meeting *meeting);
 
 #endif

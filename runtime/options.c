@@ -4,12 +4,12 @@
  */
 #include "runtime/options.h"
 
+#include <unistd.h>
+
 #include "internal/size_math.h"
 
 enum {
     DEFAULT_MAX_ROWS = 256,
-    DEFAULT_RING_SLOTS = 16,
-    MAX_RING_SLOTS = 4096,
     DEFAULT_OPEN_TIMEOUT_MS = 30000,
     DEFAULT_STEP_TIMEOUT_MS = 60000,
     CACHE_LINE = 64,
@@ -48,11 +48,6 @@ static int check_ranges(const struct rz_plan *plan, const struct rz_local *local
         return fail_range(err, "backend", plan->backend, RZ_BACKEND_AUTO, RZ_BACKEND_AVX512);
     if (plan->comm > RZ_COMM_MPI)
         return fail_range(err, "comm", plan->comm, RZ_COMM_AUTO, RZ_COMM_MPI);
-    const uint32_t slots = plan->ring_slots;
-    if (slots < 2 || slots > MAX_RING_SLOTS || (slots & (slots - 1)) != 0)
-        return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
-                       "ring_slots: expected a power of two from 2 to %u, got %u", MAX_RING_SLOTS,
-                       slots);
     return RZ_OK;
 }
 
@@ -86,6 +81,9 @@ int rz_options_resolve(const struct rz_options *options, uint32_t rank, uint32_t
     if (options == NULL || !rz_struct_read(&o, sizeof o, options, sizeof o.size))
         return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
                        "options: expected a struct made by rz_options_init() of this version");
+    if (o.reserved != 0)
+        return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0, "options.reserved: expected 0, got %u",
+                       o.reserved);
 
     *plan = (struct rz_plan){
         .world = world,
@@ -96,7 +94,6 @@ int rz_options_resolve(const struct rz_options *options, uint32_t rank, uint32_t
         .mode = o.mode,
         .backend = o.backend,
         .comm = o.comm == RZ_COMM_AUTO ? comm_auto : o.comm,
-        .ring_slots = or_default(o.ring_slots, DEFAULT_RING_SLOTS),
     };
     *local = (struct rz_local){
         .rank = rank,
@@ -105,6 +102,7 @@ int rz_options_resolve(const struct rz_options *options, uint32_t rank, uint32_t
         .step_timeout_ns =
             or_default(o.step_timeout_ms, DEFAULT_STEP_TIMEOUT_MS) * UINT64_C(1000000),
         .shm_dir = o.shm_dir != NULL ? o.shm_dir : "/dev/shm",
+        .pid = getpid(),
     };
     const int status = check_ranges(plan, local, err);
     if (status != RZ_OK)
@@ -147,7 +145,6 @@ int rz_plan_compare(const struct rz_plan *plan, const struct rz_plan *other, uin
         {"mode", modes, plan->mode, other->mode},
         {"backend", backends, plan->backend, other->backend},
         {"comm", comms, plan->comm, other->comm},
-        {"ring_slots", NULL, plan->ring_slots, other->ring_slots},
     };
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         if (fields[i].expected == fields[i].got)

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "internal/error.h"
 #include "rankzero/rankzero.h"
@@ -22,7 +23,6 @@ struct rz_plan {
     uint32_t mode;
     uint32_t backend;
     uint32_t comm;
-    uint32_t ring_slots;
     uint32_t columns[RZ_MAX_WORLD]; /* of each rank; they add up to vocab_padded */
 };
 
@@ -32,6 +32,7 @@ struct rz_local {
     uint64_t open_timeout_ns;
     uint64_t step_timeout_ns;
     const char *shm_dir;
+    pid_t pid; /* the process that opens the job */
 };
 
 /* rz_options_resolve - check `options` and fill `plan` and `local`. `comm_auto` is what

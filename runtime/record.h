@@ -13,6 +13,11 @@
 
 enum { RZ_RECORD_IDS = 1 }; /* type of the record in the ring */
 
+/* Slots of the ring. One record is under way at most: a rank posts step s + 1 only after it has the
+ * ids of step s, so all have read them when rank 0 has the logits to draw the next. More than one
+ * slot only spares rank 0 work: it looks at the cursors of all ranks once in so many steps. */
+enum { RZ_RECORD_SLOTS = 16 };
+
 struct rz_record {
     uint64_t step;
     uint32_t count;

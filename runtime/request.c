@@ -9,6 +9,8 @@
 #include "internal/size_math.h"
 #include "runtime/sampling.h"
 
+enum { MAX_ITEM_BYTES = 4096 }; /* of a caller's row or result: more than any version will have */
+
 int rz_request_create(struct rz_request *request, uint32_t max_rows, struct rz_error *err)
 {
     *request = (struct rz_request){
@@ -53,6 +55,10 @@ int rz_batch_read(const struct rz_batch *given, const struct rz_plan *plan, uint
         return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
                        "batch.rows: expected none on rank %u (rank 0 alone knows requests), got %u",
                        rank, batch->row_count);
+    if (batch->result_size > MAX_ITEM_BYTES)
+        return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
+                       "batch.result_size: expected sizeof(struct rz_result), got %zu",
+                       batch->result_size);
     return RZ_OK;
 }
 
@@ -83,6 +89,8 @@ static int check_row(const struct rz_row *row, const struct rz_batch *batch,
         return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
                        "flags: expected RZ_ROW_POSITION and RZ_ROW_DRAFT at most, got %#x",
                        row->flags);
+    if (row->reserved != 0)
+        return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0, "reserved: expected 0, got %u", row->reserved);
     const int status =
         rz_ids_check("prompt_ids", row->prompt_ids, row->prompt_count, plan->vocab_size, err);
     if (status != RZ_OK)
@@ -199,7 +207,7 @@ int rz_request_read(struct rz_request *request, const struct rz_batch *batch,
                     const struct rz_plan *plan, const struct rz_sequence_table *table,
                     uint64_t step, struct rz_error *err)
 {
-    if (batch->row_size < sizeof(uint32_t) || batch->row_size > 4096)
+    if (batch->row_size < sizeof(uint32_t) || batch->row_size > MAX_ITEM_BYTES)
         return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
                        "batch.row_size: expected sizeof(struct rz_row), got %zu", batch->row_size);
     if (batch->row_count > plan->max_rows)

@@ -87,8 +87,9 @@ static bool copy_lists(struct rz_sampling *to, const struct rz_sampling *from)
 /* The entry of an id, made if there is none: the history has room for every distinct id. */
 static struct rz_history_entry *history_entry(struct rz_sequence_state *state, int32_t id)
 {
-    /* Fibonacci hashing: ids are small and dense, the multiplier spreads them over the buckets. */
-    uint32_t bucket = ((uint32_t)id * UINT32_C(2654435769)) & state->bucket_mask;
+    /* Fibonacci hashing: the multiplier, 2^32 over the golden ratio, spreads ids that follow each
+     * other, or lie a power of two apart, over the high bits of the product. */
+    uint32_t bucket = ((uint32_t)id * UINT32_C(2654435769)) >> state->bucket_shift;
     while (state->buckets[bucket] != 0) {
         struct rz_history_entry *entry = &state->history[state->buckets[bucket] - 1];
         if (entry->id == id)
@@ -105,8 +106,11 @@ static bool history_reserve(struct rz_sequence_state *state, uint32_t vocab_size
     const uint64_t ids = (uint64_t)state->prompt_length + state->output_limit;
     const uint32_t distinct = ids < vocab_size ? (uint32_t)ids : vocab_size;
     uint32_t buckets = 16;
-    while (buckets < 2 * distinct)
+    state->bucket_shift = 32 - 4;
+    while (buckets < 2 * distinct) {
         buckets *= 2;
+        state->bucket_shift--;
+    }
     state->bucket_mask = buckets - 1;
     state->history = malloc((distinct > 0 ? distinct : 1) * sizeof *state->history);
     state->buckets = calloc(buckets, sizeof *state->buckets);

@@ -27,6 +27,7 @@ struct rz_sequence_state {
     uint32_t history_count;
     uint32_t *buckets; /* open addressing by id: index in history + 1, or 0 */
     uint32_t bucket_mask;
+    uint32_t bucket_shift; /* from 32 bits down to an index of buckets */
 };
 
 struct rz_sequence_table {

@@ -5,10 +5,12 @@
 #include "runtime/job.h"
 #include "runtime/sampling.h"
 
-static int check_rank_0(rz_job *job, const char *call)
+/* May this call be made at all? */
+static int check_call(rz_job *job, const char *call)
 {
-    if (job->local.rank == 0)
-        return RZ_OK;
+    const int status = rz_job_check(job, call);
+    if (status != RZ_OK || job->local.rank == 0)
+        return status;
     return rz_fail(&job->error, RZ_E_STATE, RZ_NO_RANK, 0,
                    "%s: expected rank 0, which alone knows sequences, got rank %u", call,
                    job->local.rank);
@@ -33,7 +35,7 @@ int rz_sequence_open(rz_job *job, const struct rz_sampling *sampling, const int3
                      uint32_t prompt_count, rz_sequence *sequence)
 {
     struct rz_sampling checked;
-    int status = check_rank_0(job, "rz_sequence_open");
+    int status = check_call(job, "rz_sequence_open");
     if (status == RZ_OK)
         status = rz_sampling_resolve(sampling, job->plan.vocab_size, &checked, &job->error);
     if (status != RZ_OK)
@@ -44,7 +46,7 @@ int rz_sequence_open(rz_job *job, const struct rz_sampling *sampling, const int3
 
 int rz_sequence_append(rz_job *job, rz_sequence sequence, const int32_t *ids, uint32_t count)
 {
-    int status = check_rank_0(job, "rz_sequence_append");
+    int status = check_call(job, "rz_sequence_append");
     if (status == RZ_OK)
         status = check_idle(job, "rz_sequence_append");
     if (status == RZ_OK)
@@ -66,7 +68,7 @@ int rz_sequence_append(rz_job *job, rz_sequence sequence, const int32_t *ids, ui
 
 int rz_sequence_close(rz_job *job, rz_sequence sequence)
 {
-    int status = check_rank_0(job, "rz_sequence_close");
+    int status = check_call(job, "rz_sequence_close");
     if (status == RZ_OK)
         status = check_idle(job, "rz_sequence_close");
     if (status != RZ_OK)

@@ -29,19 +29,31 @@ static int collect_logits(rz_job *job)
     return RZ_OK;
 }
 
+/* Copy a result into the caller's array, whose struct may be another version's: of a shorter one
+ * what it has, of a longer one what there is and zeros behind. */
+static void write_result(void *results, size_t size, uint32_t index, const struct rz_result *result)
+{
+    char *theirs = (char *)results + index * size;
+    const size_t known = size < sizeof *result ? size : sizeof *result;
+    memcpy(theirs, result, known);
+    memset(theirs + known, 0, size - known);
+}
+
 /* Draw every row of the request; ids go to the record that is published, in the order of the rows.
  */
-static void draw_rows(rz_job *job, struct rz_result *results)
+static void draw_rows(rz_job *job, void *results)
 {
     const struct rz_request *request = &job->request;
     uint32_t drawn = 0;
     for (uint32_t row = 0; row < request->row_count; row++) {
         const struct rz_row_task *task = &request->tasks[row];
-        struct rz_result *out = results != NULL ? results + drawn : job->results;
+        struct rz_result *out = job->results;
         job->sampler_ops->draw(job->sampler, &job->view, task, out);
         for (uint32_t i = 0; i < task->draws; i++) {
             out[i].row = row;
             job->record->ids[drawn + i] = out[i].id;
+            if (results != NULL)
+                write_result(results, job->result_size, drawn + i, &out[i]);
         }
         if (request->histories[row] != NULL && out[0].id >= 0)
             rz_sequence_push(request->histories[row], out[0].id);
@@ -93,7 +105,7 @@ static void lap(uint64_t *counter, uint64_t *since)
     *since = now;
 }
 
-static int finish_on_rank_0(rz_job *job, struct rz_result *results)
+static int finish_on_rank_0(rz_job *job, void *results)
 {
     uint64_t since = rz_clock_ns();
     int status = collect_logits(job);
@@ -107,11 +119,24 @@ static int finish_on_rank_0(rz_job *job, struct rz_result *results)
     return status;
 }
 
+/* Did this rank's logits fail to get to rank 0? Not if the ids are there: rank 0 may have had all
+ * it needs, published and left before the sender heard that its message was taken. */
+static int check_settled(rz_job *job, int status, const struct rz_error *why)
+{
+    const bool gone = status == RZ_E_CLOSED || status == RZ_E_PEER_DIED;
+    if (status >= 0 || (gone && rz_ring_poll(&job->meeting.ring)))
+        return RZ_OK;
+    job->error = *why;
+    return status;
+}
+
 static int finish_elsewhere(rz_job *job)
 {
     uint64_t since = rz_clock_ns();
-    int status = job->comm_ops->settle(job->comm, job->deadline_ns, &job->error);
+    struct rz_error why;
+    int status = job->comm_ops->settle(job->comm, job->deadline_ns, &why);
     lap(&job->counters.gather_ns, &since);
+    status = check_settled(job, status, &why);
     if (status != RZ_OK)
         return status;
     status = receive_ids(job);
@@ -119,57 +144,54 @@ static int finish_elsewhere(rz_job *job)
     return status;
 }
 
-int rz_step_begin(rz_job *job, const struct rz_batch *batch)
+/* What begins a step is checked, and copied, before anything is handed in, so that a refused call
+ * leaves nothing half done. */
+static int read_batch(rz_job *job, const struct rz_batch *batch, struct rz_batch *checked)
 {
-    if (job->over != RZ_OK)
-        return job->over;
     if (job->begun)
         return rz_fail(&job->error, RZ_E_STATE, RZ_NO_RANK, 0,
-                       "rz_step_begin: expected rz_step_finish of the step before");
+                       "a step is under way: expected rz_step_finish first");
+    return rz_batch_read(batch, &job->plan, job->local.rank, checked, &job->error);
+}
 
-    struct rz_batch checked;
-    int status = rz_batch_read(batch, &job->plan, job->local.rank, &checked, &job->error);
-    if (status == RZ_OK && job->local.rank == 0)
-        status = rz_request_read(&job->request, &checked, &job->plan, &job->sequences,
-                                 job->step + 1, &job->error);
+static int check_outputs(rz_job *job, size_t result_size, const int32_t *ids, const uint32_t *count,
+                         const struct rz_result *results)
+{
+    if (ids == NULL || count == NULL || (results != NULL && job->local.rank != 0))
+        return rz_fail(&job->error, RZ_E_ARG, RZ_NO_RANK, 0,
+                       "expected ids and count, and results on rank 0 only");
+    if (results != NULL && result_size == 0)
+        return rz_fail(&job->error, RZ_E_ARG, RZ_NO_RANK, 0,
+                       "batch.result_size: expected sizeof(struct rz_result), as results are asked "
+                       "for, got 0");
+    return RZ_OK;
+}
+
+static int hand_in(rz_job *job, const struct rz_batch *batch)
+{
+    int status = rz_meeting_ended(&job->meeting, &job->error);
+    if (status != RZ_OK)
+        return rz_job_end(job, status);
+    if (job->local.rank == 0)
+        status = rz_request_read(&job->request, batch, &job->plan, &job->sequences, job->step + 1,
+                                 &job->error);
     if (status != RZ_OK)
         return status;
 
     uint64_t since = rz_clock_ns();
     job->step++;
     job->begun = true;
-    job->logits_rows = checked.logits_rows;
+    job->logits_rows = batch->logits_rows;
+    job->result_size = batch->result_size;
     job->deadline_ns = since + job->local.step_timeout_ns;
-    status = job->comm_ops->post(job->comm, (uint32_t)job->step, checked.logits, checked.row_stride,
-                                 checked.logits_rows, &job->error);
+    status = job->comm_ops->post(job->comm, (uint32_t)job->step, batch->logits, batch->row_stride,
+                                 batch->logits_rows, &job->error);
     lap(&job->counters.gather_ns, &since);
     return status == RZ_OK ? RZ_OK : rz_job_end(job, status);
 }
 
-int rz_step_ready(rz_job *job)
+static int finish(rz_job *job, int32_t *ids, uint32_t *count, struct rz_result *results)
 {
-    if (job->over != RZ_OK)
-        return job->over;
-    if (!job->begun)
-        return rz_fail(&job->error, RZ_E_STATE, RZ_NO_RANK, 0,
-                       "rz_step_ready: expected rz_step_begin before it");
-    int ready = job->comm_ops->ready(job->comm, (uint32_t)job->step, &job->error);
-    if (ready == 1 && job->local.rank != 0)
-        ready = poll_ids(job);
-    return ready >= 0 ? ready : rz_job_end(job, ready);
-}
-
-int rz_step_finish(rz_job *job, int32_t *ids, uint32_t *count, struct rz_result *results)
-{
-    if (job->over != RZ_OK)
-        return job->over;
-    if (!job->begun)
-        return rz_fail(&job->error, RZ_E_STATE, RZ_NO_RANK, 0,
-                       "rz_step_finish: expected rz_step_begin before it");
-    if (ids == NULL || count == NULL || (results != NULL && job->local.rank != 0))
-        return rz_fail(&job->error, RZ_E_ARG, RZ_NO_RANK, 0,
-                       "rz_step_finish: expected ids and count, and results on rank 0 only");
-
     const int status =
         job->local.rank == 0 ? finish_on_rank_0(job, results) : finish_elsewhere(job);
     job->begun = false;
@@ -182,13 +204,67 @@ int rz_step_finish(rz_job *job, int32_t *ids, uint32_t *count, struct rz_result 
     return RZ_OK;
 }
 
+int rz_step_begin(rz_job *job, const struct rz_batch *batch)
+{
+    struct rz_batch checked;
+    int status = rz_job_check(job, "rz_step_begin");
+    if (status == RZ_OK)
+        status = read_batch(job, batch, &checked);
+    return status == RZ_OK ? hand_in(job, &checked) : status;
+}
+
+/* 1 if there is nothing to wait for on account of the logits, 0 if there is, or a status. */
+static int poll_comm(rz_job *job)
+{
+    struct rz_error why;
+    const int ready = job->comm_ops->ready(job->comm, (uint32_t)job->step, &why);
+    if (ready >= 0)
+        return ready;
+    if (job->local.rank == 0) {
+        job->error = why;
+        return ready;
+    }
+    const int status = check_settled(job, ready, &why);
+    return status == RZ_OK ? 1 : status;
+}
+
+int rz_step_ready(rz_job *job)
+{
+    const int status = rz_job_check(job, "rz_step_ready");
+    if (status != RZ_OK)
+        return status;
+    if (!job->begun)
+        return rz_fail(&job->error, RZ_E_STATE, RZ_NO_RANK, 0,
+                       "rz_step_ready: expected rz_step_begin before it");
+    int ready = poll_comm(job);
+    if (ready == 1 && job->local.rank != 0)
+        ready = poll_ids(job);
+    if (ready == 0 && rz_clock_ns() >= job->deadline_ns)
+        return 1; /* finish does not wait any more: it says who is late */
+    return ready >= 0 ? ready : rz_job_end(job, ready);
+}
+
+int rz_step_finish(rz_job *job, int32_t *ids, uint32_t *count, struct rz_result *results)
+{
+    int status = rz_job_check(job, "rz_step_finish");
+    if (status == RZ_OK && !job->begun)
+        status = rz_fail(&job->error, RZ_E_STATE, RZ_NO_RANK, 0,
+                         "rz_step_finish: expected rz_step_begin before it");
+    if (status == RZ_OK)
+        status = check_outputs(job, job->result_size, ids, count, results);
+    return status == RZ_OK ? finish(job, ids, count, results) : status;
+}
+
 int rz_step(rz_job *job, const struct rz_batch *batch, int32_t *ids, uint32_t *count,
             struct rz_result *results)
 {
-    /* Before anything is handed in, so that a refused call leaves nothing half done. */
-    if (ids == NULL || count == NULL || (results != NULL && job->local.rank != 0))
-        return rz_fail(&job->error, RZ_E_ARG, RZ_NO_RANK, 0,
-                       "rz_step: expected ids and count, and results on rank 0 only");
-    const int status = rz_step_begin(job, batch);
-    return status == RZ_OK ? rz_step_finish(job, ids, count, results) : status;
+    struct rz_batch checked;
+    int status = rz_job_check(job, "rz_step");
+    if (status == RZ_OK)
+        status = read_batch(job, batch, &checked);
+    if (status == RZ_OK)
+        status = check_outputs(job, checked.result_size, ids, count, results);
+    if (status == RZ_OK)
+        status = hand_in(job, &checked);
+    return status == RZ_OK ? finish(job, ids, count, results) : status;
 }

@@ -255,7 +255,8 @@ static bool speaks(const struct rz_launch *launch, const struct rz_error *err)
     if (seen_by_all(err->status) || err->status == RZ_E_PEER_DIED || err->status == RZ_E_TIMEOUT ||
         err->status == RZ_E_CORRUPT)
         return launch->rank == (err->rank == 0 && err->status != RZ_E_MISMATCH ? 1 : 0);
-    return true;
+    /* A rank that could not open the job says so itself. */
+    return err->rank < 0 || err->rank == (int32_t)launch->rank;
 }
 
 void rz_launch_report(struct rz_launch *launch, const struct rz_error *err)

@@ -21,7 +21,8 @@ enum {
     TAG = 0,      /* the communicator is ours alone */
     SPINS = 2000, /* polls before naps */
     NAP_NS = 20000,
-    POLLS_A_CHECK = 256 /* polls from one look for dead ranks to the next */
+    POLLS_A_CHECK = 256, /* polls from one look for dead ranks to the next */
+    LAST_POLLS = 100     /* of a request that is given up: some 10 ms */
 };
 
 struct rz_comm {
@@ -42,17 +43,25 @@ static int fail_mpi(struct rz_error *err, int code, const char *call)
     return rz_fail(err, RZ_E_COMM, RZ_NO_RANK, code, "%s: %.160s", call, text);
 }
 
-/* A request is pending here only if the job ended inside a step. If it cannot be undone (a send
- * never can, nor a receive whose message is on its way) MPI may still touch its buffer, which then
- * stays with the process. */
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+}
+
+/* A request is pending here if the job ended inside a step, or if MPI has yet to hear that the last
+ * message was taken. If it cannot be undone (a send never can, nor a receive whose message is on
+ * its way) MPI may still touch its buffer, which then stays with the process. */
 static void give_up(struct rz_comm *comm, uint32_t rank)
 {
     int done = 0;
     if (comm->config.rank == 0)
         MPI_Cancel(&comm->request[rank]);
-    MPI_Test(&comm->request[rank], &done, MPI_STATUS_IGNORE);
-    if (done)
-        return;
+    for (int polls = 0; polls < LAST_POLLS; polls++) {
+        MPI_Test(&comm->request[rank], &done, MPI_STATUS_IGNORE);
+        if (done)
+            return;
+        nap();
+    }
     MPI_Request_free(&comm->request[rank]);
     comm->buffer[rank] = NULL;
 }
@@ -193,25 +202,48 @@ static int test_request(struct rz_comm *comm, uint32_t rank, struct rz_error *er
     return status == RZ_OK ? 1 : status;
 }
 
+/* For a request that is not done: 0 while the job goes on, otherwise why it has ended. The message
+ * may have gone just before that, and then it is what counts: 1. */
+static int check_peers(struct rz_comm *comm, uint32_t rank, struct rz_error *err)
+{
+    const struct rz_comm_peers *peers = &comm->config.peers;
+    struct rz_error why;
+    const int status = peers->check(peers->context, &why);
+    if (status == RZ_OK)
+        return 0;
+    const int done = test_request(comm, rank, err);
+    if (done == 0 && err != NULL)
+        *err = why;
+    return done != 0 ? done : status;
+}
+
+/* A send that does not end is rank 0's fault. */
+static int fail_late(const struct rz_comm *comm, uint32_t rank, struct rz_error *err)
+{
+    if (comm->config.rank != 0)
+        return rz_fail(err, RZ_E_TIMEOUT, 0, 0, "rank 0 did not take rank %u's logits in time",
+                       rank);
+    return rz_fail(err, RZ_E_TIMEOUT, (int)rank, 0, "rank %u did not hand in its logits in time",
+                   rank);
+}
+
 /* Poll the request of `rank` until it is done, the deadline passes or the job has ended. */
 static int wait_request(struct rz_comm *comm, uint32_t rank, uint64_t deadline_ns,
                         struct rz_error *err)
 {
-    const struct rz_comm_peers *peers = &comm->config.peers;
     for (uint64_t polls = 1;; polls++) {
         const int done = test_request(comm, rank, err);
         if (done != 0)
             return done < 0 ? done : RZ_OK;
         if (polls % POLLS_A_CHECK == 0) {
-            const int status = peers->check(peers->context, err);
-            if (status != RZ_OK)
-                return status;
+            const int status = check_peers(comm, rank, err);
+            if (status != 0)
+                return status < 0 ? status : RZ_OK;
             if (rz_clock_ns() >= deadline_ns)
-                return rz_fail(err, RZ_E_TIMEOUT, (int)rank, 0,
-                               "the logits of rank %u did not arrive in time", rank);
+                return fail_late(comm, rank, err);
         }
         if (polls > SPINS)
-            nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+            nap();
     }
 }
 
@@ -224,17 +256,16 @@ static int mpi_ready(struct rz_comm *comm, uint32_t step, struct rz_error *err)
 {
     (void)step;
     const struct rz_comm_config *config = &comm->config;
-    if (config->rank != 0)
-        return test_request(comm, config->rank, err);
-    int all = 1;
-    for (uint32_t r = 1; r < config->world; r++) {
-        const int done = test_request(comm, r, err);
-        if (done < 0)
+    const uint32_t first = config->rank == 0 ? 1 : config->rank;
+    const uint32_t end = config->rank == 0 ? config->world : config->rank + 1;
+    for (uint32_t r = first; r < end; r++) {
+        int done = test_request(comm, r, err);
+        if (done == 0)
+            done = check_peers(comm, r, err);
+        if (done != 1)
             return done;
-        all &= done;
     }
-    const int status = all ? RZ_OK : config->peers.check(config->peers.context, err);
-    return status == RZ_OK ? all : status;
+    return 1;
 }
 
 static int mpi_collect(struct rz_comm *comm, uint32_t step, uint64_t deadline_ns,

@@ -17,8 +17,14 @@ extern "C" {
  *
  * Collective over `comm`, which is duplicated: the caller's messages and rankzero's never meet, and
  * `comm` may be freed afterwards. All its ranks must run on one host (RZ_E_UNSUPPORTED otherwise).
- * MPI must be initialised, and rz_close() comes before MPI_Finalize(). If steps are called from
- * other threads than MPI_Init()'s, MPI needs the matching thread level. */
+ * If steps are called from other threads than MPI_Init()'s, MPI needs the matching thread level.
+ *
+ * rz_close() comes before MPI_Finalize(). It frees the duplicate, which the MPI standard calls
+ * collective: all ranks close, though an MPI may let them do so one by one. After a rank has died,
+ * MPI_Finalize() may wait for it forever: say what went wrong and call MPI_Abort() instead.
+ *
+ * Errors as of rz_open_local(), of whichever rank failed, and RZ_E_STATE: MPI is not initialised;
+ * RZ_E_COMM: a call of MPI failed, with its code in err->detail. */
 RZ_API int rz_open_mpi(MPI_Comm comm, const struct rz_options *options, rz_job **job,
                        struct rz_error *err);
 

@@ -18,8 +18,15 @@
  *
  * Start with rz_options_init(), then rz_open_local() here or rz_open_mpi() in mpi.h.
  *
- * Threads: a job belongs to one thread at a time; different jobs are independent. No call starts a
- * thread, prints, or ends the process. Errors: see status.h; what went wrong in words is in
+ * Threads: a job belongs to one thread at a time, but for rz_abort(); different jobs are
+ * independent. No call starts a thread, prints, or ends the process.
+ *
+ * Fork: a job belongs to the process that opened it. In a child, rz_close() frees what the child
+ * has of it and the job goes on; other calls that return a status return RZ_E_STATE. A child that
+ * has not called exec holds the lock by which the other ranks see that this one is alive: they
+ * notice a rank's death only when its children are gone too. Fork before open, or exec.
+ *
+ * Errors: see status.h; what went wrong in words is in
  * rz_last_error(). Ids are int32, as every engine has them; -1 stands for "no id".
  */
 #ifndef RANKZERO_H
@@ -29,8 +36,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "rankzero/version.h"
 #include "status.h"
-#include "version.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -51,8 +58,8 @@ enum rz_dtype { RZ_F32 = 0, RZ_F16 = 1, RZ_BF16 = 2 };
 enum rz_mode { RZ_MODE_GATHER = 0 };
 
 /* What draws. Every back end draws the same ids. RZ_BACKEND_AUTO: the fastest that runs here;
- * RZ_BACKEND_REFERENCE: the slow definition; the others: a CPU with the registers that they are named
- * for (RZ_E_UNSUPPORTED where there are none). */
+ * RZ_BACKEND_REFERENCE: the slow definition; the others: a CPU with the registers that they are
+ * named for (RZ_E_UNSUPPORTED where there are none). */
 enum rz_backend {
     RZ_BACKEND_AUTO = 0,
     RZ_BACKEND_REFERENCE = 1,
@@ -82,14 +89,16 @@ struct rz_options {
                                  during open only. NULL: as equal as can be, the first
                                  vocab_padded % world ranks have one more */
     uint32_t dtype;           /* enum rz_dtype of the logits */
-    uint32_t max_rows;        /* most rows of logits, and most ids, of one step; 0: 256 */
+    uint32_t max_rows;        /* most rows of logits, and most ids, of one step; 0: 256. Shared
+                                 memory for logits is max_rows x vocab_padded x bytes of a logit */
     uint32_t mode;            /* enum rz_mode */
     uint32_t backend;         /* enum rz_backend */
     uint32_t comm;            /* enum rz_comm_kind */
-    uint32_t ring_slots;      /* steps that rank 0 may be ahead of the slowest rank; a power of
-                                 two from 2 to 4096; 0: 16 */
     uint32_t open_timeout_ms; /* most time for all ranks to meet in open; 0: 30,000 */
-    uint32_t step_timeout_ms; /* most time a step waits for other ranks; 0: 60,000 */
+    uint32_t step_timeout_ms; /* most time from the beginning of a step until other ranks have
+                                 done their part of it (for a rank other than 0: until the ids
+                                 are there); a rank's own drawing is not cut short. 0: 60,000 */
+    uint32_t reserved;        /* 0 */
     const char *shm_dir;      /* directory on a tmpfs where the job's segment is; read during
                                  open only; NULL: /dev/shm */
 };
@@ -106,14 +115,21 @@ static inline void rz_options_init(struct rz_options *options)
  * Collective: each of the `world` processes calls it once, with its own `rank` and the same `name`.
  * Blocks until all have come or open_timeout_ms has passed. Allocates everything that steps need.
  *
+ * With RZ_COMM_SHM the logits of all ranks are in shm_dir: 256 rows of 128,256 bf16 take 63 MiB,
+ * and rows are rounded up to 64 bytes for each rank. A container often has less: Docker gives
+ * /dev/shm 64 MiB unless --shm-size says otherwise. Fewer max_rows need less.
+ *
  *   name   1 to RZ_MAX_NAME-1 characters of [A-Za-z0-9._-], not starting with '.'; names the job
  *          among the jobs of this user on this host. It is free again as soon as all have joined.
  *   job    set only on success; owned by the caller, who ends it with rz_close()
  *   err    may be NULL; filled on failure
  *
  * RZ_E_ARG; RZ_E_EXISTS: a live job has this name (rank 0), or another process has this rank;
- * RZ_E_TIMEOUT: names the first rank that is missing; RZ_E_MISMATCH: ranks disagree;
- * RZ_E_PEER_DIED; RZ_E_SYS: no room in shm_dir, say; RZ_E_NOMEM. On failure nothing is left. */
+ * RZ_E_UNSUPPORTED: the back end does not run here, or comm is RZ_COMM_MPI; RZ_E_NOMEM; RZ_E_SYS:
+ * no room in shm_dir, say; RZ_E_TIMEOUT: names the first rank that is missing; RZ_E_MISMATCH: ranks
+ * disagree; RZ_E_PEER_DIED, RZ_E_CLOSED: a rank that had joined is gone; RZ_E_CORRUPT: what has
+ * this name is not a job of this version. A rank that fails once others have seen it ends the job
+ * for all: they get its status, and its number in the error. On failure nothing is left. */
 RZ_API int rz_open_local(const struct rz_options *options, const char *name, uint32_t rank,
                          uint32_t world, rz_job **job, struct rz_error *err);
 
@@ -122,8 +138,16 @@ RZ_API int rz_open_local(const struct rz_options *options, const char *name, uin
  * gets RZ_E_CLOSED naming it. Pointers got from the job end with it. */
 RZ_API void rz_close(rz_job *job);
 
-/* rz_last_error - what the last failed call on `job` recorded. Owned by the job, never NULL (status
- * RZ_OK before the first failure); valid until the next call on the job. */
+/* rz_abort - end the job for all ranks, which get RZ_E_CLOSED naming this one; this rank too: a
+ * call that waits returns within 20 ms, another at the next step. For when this rank's part will
+ * never come and rz_close() cannot be called because a thread is inside a step. Any thread and any
+ * signal handler may call it, at any time from open to rz_close(). RZ_OK, also if the job is over
+ * already; RZ_E_STATE in a forked process. rz_last_error() is left alone. */
+RZ_API int rz_abort(rz_job *job);
+
+/* rz_last_error - what the last failed call on `job` recorded; once the job is over, what ended it.
+ * Owned by the job, never NULL (status RZ_OK before the first failure); valid until the next call
+ * on the job. */
 RZ_API const struct rz_error *rz_last_error(const rz_job *job);
 
 /* This process's rank, the number of ranks, and this rank's columns: `count` of them from id
@@ -137,7 +161,8 @@ RZ_API void rz_shard(const rz_job *job, uint32_t *first, uint32_t *count);
  * Host memory, [max_rows][*row_stride] elements of the job's dtype, of which the first `count` of
  * rz_shard() in each row are used; rows start on 64-byte boundaries. It is the caller's to write
  * from open, or the end of a step (rz_step or rz_step_finish returned), to the beginning of the
- * next; rankzero never writes to it. Valid until rz_close(). */
+ * next. rankzero writes to it only where batch.logits is given: on ranks other than 0 those are
+ * copied here. Valid until rz_close(). */
 RZ_API void *rz_logits(rz_job *job, size_t *row_stride);
 
 /* ------------------------------------------------------------------------------------------------
@@ -182,6 +207,8 @@ struct rz_sampling {
     uint32_t flags;           /* RZ_SAMPLING_* */
     uint64_t seed;            /* any value; see RZ_SAMPLING_SEED */
     uint32_t min_tokens;      /* stop_ids are not drawn before this many ids are out */
+    uint32_t max_tokens;      /* sequences only: most ids that will be appended to the prompt;
+                                 0: 4096. Open reserves their history */
     uint32_t top_logprobs;    /* 0 .. RZ_MAX_TOP_LOGPROBS */
     uint32_t logprobs_mode;   /* enum rz_logprobs_mode */
     uint32_t allowed_count;   /* 0: every id is allowed */
@@ -192,8 +219,6 @@ struct rz_sampling {
     const int32_t *banned_ids;  /* [banned_count] */
     const int32_t *stop_ids;    /* [stop_count] */
     const struct rz_bias *bias; /* [bias_count]; an id named twice gets both */
-    uint32_t max_tokens;        /* sequences only: most ids that will be appended to the prompt;
-                                   0: 4096. Open reserves their history */
 };
 
 /* Temperature 1, every filter, penalty and list off. */
@@ -221,17 +246,22 @@ RZ_API int rz_sampling_check(const struct rz_sampling *sampling, uint32_t vocab_
  *   prompt_ids  [prompt_count] ids in 0 .. vocab_size-1; may be NULL when prompt_count is 0
  *   sequence    set only on success
  *
- * RZ_E_ARG, RZ_E_NOMEM, RZ_E_STATE (not rank 0). */
+ * RZ_E_ARG; RZ_E_NOMEM; RZ_E_SYS: no seed is given and the operating system has none; RZ_E_STATE:
+ * not rank 0. In this and the next two calls the status that ended the job, once it is over. */
 RZ_API int rz_sequence_open(rz_job *job, const struct rz_sampling *sampling,
                             const int32_t *prompt_ids, uint32_t prompt_count,
                             rz_sequence *sequence);
 
 /* rz_sequence_append - add ids that were not drawn by a step of this sequence: drafts that were
- * accepted, say. RZ_E_SEQUENCE if it does not exist or has no room for them (none is added). */
+ * accepted, say. RZ_E_SEQUENCE if it does not exist or has no room for them; RZ_E_ARG: an id is not
+ * in the vocabulary; RZ_E_STATE: not rank 0, or a step is begun and not finished. None is added
+ * then. */
 RZ_API int rz_sequence_append(rz_job *job, rz_sequence sequence, const int32_t *ids,
                               uint32_t count);
 
-/* rz_sequence_close - end a sequence and free it. RZ_E_SEQUENCE if it does not exist. */
+/* rz_sequence_close - end a sequence and free it. RZ_E_SEQUENCE if it does not exist; RZ_E_STATE:
+ * not rank 0, or a step is begun and not finished. Those that are open when the job is closed go
+ * with it. */
 RZ_API int rz_sequence_close(rz_job *job, rz_sequence sequence);
 
 /* ------------------------------------------------------------------------------------------------
@@ -241,12 +271,14 @@ RZ_API int rz_sequence_close(rz_job *job, rz_sequence sequence);
 #define RZ_ROW_POSITION 1u /* `position` is given */
 #define RZ_ROW_DRAFT 2u    /* do not append what is drawn to the sequence's history */
 
-/* What rank 0 wants drawn from one row of logits. Two rows may name the same logits. */
+/* What rank 0 wants drawn from one row of logits. Two rows may name the same logits. A row starts
+ * out all zero, by rz_row_init() or an initialiser, so that fields added later are. */
 struct rz_row {
     uint32_t logits_row;  /* 0 .. batch.logits_rows-1 */
     uint32_t draws;       /* ids to draw, at positions position, position + 1, ...; 0 reads as 1;
                              more than 1 needs RZ_ROW_DRAFT or a row without a sequence */
     uint32_t flags;       /* RZ_ROW_* */
+    uint32_t reserved;    /* 0 */
     rz_sequence sequence; /* 0: the row brings its own parameters and history */
     const struct rz_sampling *sampling; /* without a sequence: required; with one: NULL */
     const int32_t *prompt_ids;          /* [prompt_count], without a sequence; for penalties */
@@ -260,22 +292,9 @@ struct rz_row {
                                 (xgrammar's layout); NULL: all */
 };
 
-struct rz_batch {
-    size_t size;          /* set by rz_batch_init() */
-    size_t row_size;      /* set by rz_batch_init(): sizeof(struct rz_row) */
-    uint32_t logits_rows; /* every rank: rows of logits, 1 .. max_rows, the same number on all */
-    uint32_t row_count;   /* rank 0: rows in `rows`; their draws add up to at most max_rows */
-    const void *logits;   /* every rank: host, [logits_rows][row_stride] of the job's dtype, this
-                             rank's columns first; NULL: they are in rz_logits() already */
-    size_t row_stride;    /* elements from one row to the next; ignored when logits is NULL */
-    const struct rz_row *rows; /* rank 0: [row_count]; other ranks: NULL */
-};
-
-static inline void rz_batch_init(struct rz_batch *batch)
+static inline void rz_row_init(struct rz_row *row)
 {
-    memset(batch, 0, sizeof *batch);
-    batch->size = sizeof *batch;
-    batch->row_size = sizeof(struct rz_row);
+    memset(row, 0, sizeof *row);
 }
 
 #define RZ_ROW_NO_TOKEN 1u /* no finite or +inf logit was left: id is -1 */
@@ -296,19 +315,45 @@ struct rz_result {
     float top_logprobs[RZ_MAX_TOP_LOGPROBS];
 };
 
+struct rz_batch {
+    size_t size;          /* set by rz_batch_init() */
+    size_t row_size;      /* set by rz_batch_init(): sizeof(struct rz_row) */
+    size_t result_size;   /* set by rz_batch_init(): sizeof(struct rz_result), by which results are
+                             written; may be 0 if none are asked for */
+    uint32_t logits_rows; /* every rank: rows of logits, 1 .. max_rows, the same number on all */
+    uint32_t row_count;   /* rank 0: rows in `rows`; their draws add up to at most max_rows */
+    const void *logits;   /* every rank: host, [logits_rows][row_stride] of the job's dtype, this
+                             rank's columns first; NULL: they are in rz_logits() already */
+    size_t row_stride;    /* elements from one row to the next; ignored when logits is NULL */
+    const struct rz_row *rows; /* rank 0: [row_count]; other ranks: NULL */
+};
+
+static inline void rz_batch_init(struct rz_batch *batch)
+{
+    memset(batch, 0, sizeof *batch);
+    batch->size = sizeof *batch;
+    batch->row_size = sizeof(struct rz_row);
+    batch->result_size = sizeof(struct rz_result);
+}
+
 /* rz_step - hand in logits, draw, and get the ids.
  *
- * Collective: every rank calls it, in the same order of steps. Blocks until this rank has the ids,
- * at most step_timeout_ms. Allocates nothing.
+ * Collective: every rank calls it, in the same order of steps. Blocks until this rank has the ids;
+ * waits for others until step_timeout_ms after its beginning. Allocates nothing.
  *
  *   ids      host, [max_rows], the caller's; *count of them are written, in the order of
  *            batch.rows and within a row of its draws; the same on every rank
  *   count    ids written
  *   results  rank 0: host, [max_rows], *count written, or NULL; other ranks: NULL
  *
- * RZ_E_ARG, RZ_E_SEQUENCE: this rank's batch is not valid; nothing was handed in and no id drawn:
- * call again, corrected, while the others wait. RZ_E_MISMATCH: ranks brought different numbers of
- * rows. RZ_E_TIMEOUT, RZ_E_PEER_DIED, RZ_E_CLOSED, RZ_E_COMM, RZ_E_CORRUPT: the job is over. */
+ * RZ_E_ARG, RZ_E_SEQUENCE: this rank's arguments are not valid; RZ_E_SYS: a row has no seed and the
+ * operating system has none; RZ_E_STATE: rz_step_finish() is due, or this is a forked process. With
+ * these nothing was handed in and no id drawn: call again, corrected, while the others wait.
+ *
+ * RZ_E_MISMATCH: ranks brought different numbers of rows. RZ_E_TIMEOUT, RZ_E_PEER_DIED,
+ * RZ_E_CLOSED, RZ_E_COMM, RZ_E_CORRUPT: as they say. With these the job is over: this and every
+ * later call returns that status, and rz_last_error() says why. Outputs are written on success, but
+ * for `results`, which may have been written when the step fails later. */
 RZ_API int rz_step(rz_job *job, const struct rz_batch *batch, int32_t *ids, uint32_t *count,
                    struct rz_result *results);
 
@@ -319,7 +364,8 @@ RZ_API int rz_step(rz_job *job, const struct rz_batch *batch, int32_t *ids, uint
  * themselves stay unchanged until the step is finished.
  * rz_step_ready() returns 1 if rz_step_finish() would not wait for another rank, 0 if it would, or
  * a negative status. rz_step_finish() completes the step as rz_step() does; rank 0 draws in there.
- * RZ_E_STATE: begin without finish, or finish without begin. */
+ * Errors as of rz_step(); RZ_E_STATE: begin without finish, or ready or finish without begin;
+ * RZ_E_ARG from finish: it may be called again, corrected. step_timeout_ms counts from begin. */
 RZ_API int rz_step_begin(rz_job *job, const struct rz_batch *batch);
 RZ_API int rz_step_ready(rz_job *job);
 RZ_API int rz_step_finish(rz_job *job, int32_t *ids, uint32_t *count, struct rz_result *results);
@@ -352,8 +398,8 @@ static inline void rz_counters_init(struct rz_counters *counters)
     counters->size = sizeof *counters;
 }
 
-/* rz_counters_read - copy the totals; fills no more than counters->size bytes. RZ_E_ARG if size is
- * 0. */
+/* rz_counters_read - copy the totals; fills no more than counters->size bytes, also when the job is
+ * over. RZ_E_ARG if size is 0; RZ_E_STATE in a forked process. rz_last_error() is left alone. */
 RZ_API int rz_counters_read(const rz_job *job, struct rz_counters *counters);
 
 #ifdef __cplusplus

@@ -37,19 +37,32 @@ static int check_one_host(MPI_Comm comm, uint32_t world, struct rz_error *err)
 }
 
 /* A rank that cannot go on must not leave the others waiting for it: all learn of it here. */
-static int agree_to_go_on(MPI_Comm comm, int rank, int status, struct rz_error *err)
+static int agree_to_go_on(MPI_Comm comm, int status, struct rz_error *err)
 {
     struct {
         int status;
         int rank;
-    } mine = {status, rank}, worst;
-    const int code = MPI_Allreduce(&mine, &worst, 1, MPI_2INT, MPI_MINLOC, comm);
+    } mine = {.status = status}, worst;
+    MPI_Comm_rank(comm, &mine.rank);
+    int code = MPI_Allreduce(&mine, &worst, 1, MPI_2INT, MPI_MINLOC, comm);
     if (code != MPI_SUCCESS)
         return fail_mpi(err, code, "MPI_Allreduce");
-    if (status == RZ_OK && worst.status != RZ_OK)
-        return rz_fail(err, RZ_E_CLOSED, worst.rank, 0, "rank %d could not open the job: %s",
-                       worst.rank, rz_status_text(worst.status));
-    return status;
+    if (worst.status == RZ_OK)
+        return RZ_OK;
+
+    struct rz_error why = *err; /* worst.rank's */
+    code = MPI_Bcast(&why, sizeof why, MPI_BYTE, worst.rank, comm);
+    if (code != MPI_SUCCESS)
+        return fail_mpi(err, code, "MPI_Bcast");
+    if (status != RZ_OK)
+        return status;
+    return rz_fail(err, worst.status, worst.rank, why.detail,
+                   "rank %d could not open the job: %.200s", worst.rank, why.text);
+}
+
+static int agree(void *transport, int status, struct rz_error *err)
+{
+    return agree_to_go_on(*(MPI_Comm *)transport, status, err);
 }
 
 /* Rank 0's made-up name, on every rank. */
@@ -59,22 +72,26 @@ static int share_name(MPI_Comm comm, int rank, char name[RZ_MAX_NAME], struct rz
     const int status = rank == 0 ? rz_seed_random(&random, err) : RZ_OK;
     if (status == RZ_OK)
         snprintf(name, RZ_MAX_NAME, "mpi-%ld-%016llx", (long)getpid(), (unsigned long long)random);
-    const int agreed = agree_to_go_on(comm, rank, status, err);
+    const int agreed = agree_to_go_on(comm, status, err);
     if (agreed != RZ_OK)
         return agreed;
     const int code = MPI_Bcast(name, RZ_MAX_NAME, MPI_CHAR, 0, comm);
     return code == MPI_SUCCESS ? RZ_OK : fail_mpi(err, code, "MPI_Bcast");
 }
 
-static void free_communicator(void *transport)
+/* A communicator on which a message may be under way is not freed: MPI would give its number to the
+ * next one, and the message with it. */
+static void release(void *transport, bool idle)
 {
-    MPI_Comm_free(transport);
+    if (idle)
+        MPI_Comm_free(transport);
     free(transport);
 }
 
-static int open_on(MPI_Comm comm, const struct rz_options *options, struct rz_transport transport,
-                   rz_job **job, struct rz_error *err)
+static int open_on(MPI_Comm *own, const struct rz_options *options, rz_job **job,
+                   struct rz_error *err)
 {
+    const MPI_Comm comm = *own;
     int rank, world;
     MPI_Comm_rank(comm, &rank);
     MPI_Comm_size(comm, &world);
@@ -83,19 +100,25 @@ static int open_on(MPI_Comm comm, const struct rz_options *options, struct rz_tr
     struct rz_local local;
     int status = rz_options_resolve(options, (uint32_t)rank, (uint32_t)world, RZ_COMM_SHM, &plan,
                                     &local, err);
-    status = agree_to_go_on(comm, rank, status, err);
+    status = agree_to_go_on(comm, status, err);
     if (status == RZ_OK)
         status = check_one_host(comm, (uint32_t)world, err);
     char name[RZ_MAX_NAME];
     if (status == RZ_OK)
         status = share_name(comm, rank, name, err);
-    if (status == RZ_OK)
-        status = rz_job_open(&plan, &local, name, transport, job, err);
-    return status;
+    if (status != RZ_OK)
+        return status;
+    const struct rz_transport transport = {
+        .mpi_ops = &rz_comm_mpi, .handle = own, .release = release, .agree = agree};
+    return rz_job_open(&plan, &local, name, transport, job, err);
 }
 
 int rz_open_mpi(MPI_Comm comm, const struct rz_options *options, rz_job **job, struct rz_error *err)
 {
+    struct rz_error nobody_asked;
+    if (err == NULL)
+        err = &nobody_asked;
+    *err = (struct rz_error){.rank = RZ_NO_RANK};
     int initialized = 0;
     MPI_Initialized(&initialized);
     if (!initialized)
@@ -113,11 +136,8 @@ int rz_open_mpi(MPI_Comm comm, const struct rz_options *options, rz_job **job, s
         return fail_mpi(err, code, "MPI_Comm_dup");
     }
     MPI_Comm_set_errhandler(*own, MPI_ERRORS_RETURN);
-
-    const struct rz_transport transport = {
-        .mpi_ops = &rz_comm_mpi, .handle = own, .release = free_communicator};
-    const int status = open_on(*own, options, transport, job, err);
+    const int status = open_on(own, options, job, err);
     if (status != RZ_OK)
-        free_communicator(own);
+        release(own, true);
     return status;
 }

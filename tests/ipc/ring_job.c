@@ -58,9 +58,10 @@ void job_open(struct ring_job *job, uint32_t rank, uint32_t world, uint32_t slot
     }
 
     job->control = map(job, &offset, sizeof *job->control, true);
+    const struct rz_cpus cpus = rz_cpus_usable();
     job->waiter = (struct rz_waiter){.sleepers = &job->control->sleepers,
                                      .rank = rank,
-                                     .spin_ns = rz_wait_spin_ns(world),
+                                     .spin_ns = rz_wait_spin_ns(world, &cpus),
                                      .watch = look,
                                      .watch_context = job};
     struct rz_ring_config config = {.slots = slots,

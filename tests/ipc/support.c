@@ -46,7 +46,7 @@ int scratch_teardown(void **state)
 const char *segment_path(const char *name)
 {
     static char path[256];
-    snprintf(path, sizeof path, "%s/rankzero-%s", scratch, name);
+    snprintf(path, sizeof path, "%s/rankzero-%u-%s", scratch, (unsigned)geteuid(), name);
     return path;
 }
 

@@ -25,7 +25,7 @@ int scratch_setup(void **state);
 int scratch_teardown(void **state);
 extern char scratch[64];
 
-/* "scratch/rankzero-name", in a buffer that the next call uses again. */
+/* "scratch/rankzero-UID-name", in a buffer that the next call uses again. */
 const char *segment_path(const char *name);
 int entries_of(const char *dir);
 int open_fds(void);

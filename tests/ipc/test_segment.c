@@ -256,6 +256,17 @@ static void unlinked_name_belongs_to_the_next_job(void **state)
     rz_segment_close(&second);
 }
 
+static void file_of_another_job_is_not_unlinked(void **state)
+{
+    (void)state;
+    struct rz_segment first = create_published();
+    assert_int_equal(unlink(segment_path(NAME)), 0); /* somebody tidies up by hand */
+    struct rz_segment second = create_published();
+    rz_segment_close(&first);
+    assert_int_equal(entries_of(scratch), 1);
+    rz_segment_close(&second);
+}
+
 /* ------------------------------------------------------------------------------------------------
  * One name, two jobs
  */
@@ -386,6 +397,7 @@ int main(void)
         TEST(closing_takes_the_name_away),
         TEST(attached_rank_that_closes_leaves_the_name),
         TEST(unlinked_name_belongs_to_the_next_job),
+        TEST(file_of_another_job_is_not_unlinked),
         TEST(live_job_keeps_its_name),
         TEST(leftover_of_a_dead_job_is_replaced),
         TEST(leftover_with_a_survivor_is_replaced),

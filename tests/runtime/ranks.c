@@ -78,7 +78,7 @@ int shm_leftovers(void)
     DIR *dir = opendir("/dev/shm");
     assert_non_null(dir);
     char ours[64];
-    snprintf(ours, sizeof ours, "rankzero-test-%d-", (int)getpid());
+    snprintf(ours, sizeof ours, "rankzero-%u-test-%d-", (unsigned)geteuid(), (int)getpid());
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
         found += strncmp(entry->d_name, ours, strlen(ours)) == 0;
     closedir(dir);

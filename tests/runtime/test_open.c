@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -68,7 +69,7 @@ static void bad_options_are_named(void **state)
     REFUSED(mode, 1, "mode");
     REFUSED(backend, 5, "backend");
     REFUSED(comm, 3, "comm");
-    REFUSED(ring_slots, 3, "ring_slots: expected a power of two from 2 to 4096, got 3");
+    REFUSED(reserved, 3, "options.reserved: expected 0, got 3");
     REFUSED(size, 1, "options: expected a struct made by rz_options_init()");
     const uint32_t split[] = {99};
     REFUSED(split, split, "split: expected 100 columns in all, got 99 over 1 ranks");
@@ -117,6 +118,26 @@ static int open_and_disagree(uint32_t rank, uint32_t world, const char *name, vo
     return 0;
 }
 
+/* Rank 2 of 3 never comes: nobody waits for it. */
+static int open_with_another_world(uint32_t rank, uint32_t world, const char *name, void *argument)
+{
+    (void)world, (void)argument;
+    const struct rz_options options = options_of(100);
+    rz_job *job = NULL;
+    struct rz_error err;
+    const int status = rz_open_local(&options, name, rank, rank == 0 ? 3 : 2, &job, &err);
+    rank_expect(status == RZ_E_MISMATCH, "rank %u got %d: %s", rank, status, err.text);
+    rank_expect(strcmp(err.text, "world size: rank 0 has 3, rank 1 has 2") == 0, "%s", err.text);
+    return 0;
+}
+
+static void another_world_size_is_a_mismatch_and_not_a_timeout(void **state)
+{
+    (void)state;
+    ranks_run(2, open_with_another_world, NULL);
+    assert_int_equal(shm_leftovers(), 0);
+}
+
 static void ranks_that_disagree_all_learn_who_and_what(void **state)
 {
     (void)state;
@@ -149,6 +170,51 @@ static void ranks_that_disagree_all_learn_who_and_what(void **state)
 }
 
 /* ------------------------------------------------------------------------------------------------
+ * Deaths
+ */
+
+static int mappings_to_death; /* this process dies in that many shared mappings; 0: it does not */
+
+void *__real_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
+{
+    if ((flags & MAP_SHARED) != 0 && mappings_to_death > 0 && --mappings_to_death == 0)
+        raise(SIGKILL);
+    return __real_mmap(at, bytes, protection, flags, fd, offset);
+}
+
+/* After it has its lock and before it has joined. */
+static int open_and_die(uint32_t rank, uint32_t world, const char *name, void *argument)
+{
+    (void)argument;
+    struct rz_options options = options_of(100);
+    options.open_timeout_ms = 50000;
+    const uint64_t begin = rz_clock_ns();
+    if (rank == 1)
+        mappings_to_death = 2; /* the control is the first */
+    rz_job *job = NULL;
+    struct rz_error err;
+    const int status = rz_open_local(&options, name, rank, world, &job, &err);
+    rank_expect(status == RZ_E_PEER_DIED && err.rank == 1, "rank %u got %d: %s", rank, status,
+                err.text);
+    rank_expect(rz_clock_ns() - begin < UINT64_C(20000000000), "soon");
+    return 0;
+}
+
+static void a_rank_that_dies_in_open_is_noticed_at_once(void **state)
+{
+    (void)state;
+    struct ranks ranks;
+    int status[RZ_MAX_WORLD];
+    ranks_start(&ranks, 2, open_and_die, NULL);
+    ranks_wait(&ranks, status);
+    assert_int_equal(status[0], 0);
+    assert_int_equal(status[1], RANK_DIED + SIGKILL);
+    assert_int_equal(shm_leftovers(), 0);
+}
+
+/* ------------------------------------------------------------------------------------------------
  * Names
  */
 
@@ -173,7 +239,7 @@ static int wait_in_open(uint32_t rank, uint32_t world, const char *name, void *a
 static void wait_for_segment(const char *name)
 {
     char path[256];
-    snprintf(path, sizeof path, "/dev/shm/rankzero-%s", name);
+    snprintf(path, sizeof path, "/dev/shm/rankzero-%u-%s", (unsigned)geteuid(), name);
     const uint64_t deadline = rz_clock_ns() + UINT64_C(20000000000);
     while (access(path, F_OK) != 0) {
         assert_true(rz_clock_ns() < deadline);
@@ -262,7 +328,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_options_are_named),
         cmocka_unit_test(a_missing_rank_is_named_at_the_deadline),
+        cmocka_unit_test(another_world_size_is_a_mismatch_and_not_a_timeout),
         cmocka_unit_test(ranks_that_disagree_all_learn_who_and_what),
+        cmocka_unit_test(a_rank_that_dies_in_open_is_noticed_at_once),
         cmocka_unit_test(the_name_of_a_live_job_is_refused_and_of_a_dead_one_reused),
         cmocka_unit_test(of_two_processes_with_one_rank_the_second_is_refused),
         cmocka_unit_test(a_full_filesystem_is_an_error_at_open),

@@ -119,7 +119,7 @@ class Kill(FaultTest):
             stop_reading(process)
             process.communicate(timeout=20)  # until all have closed their stderr
             # Only rank 0 could remove the file by which the others find it.
-            for path in glob.glob("/dev/shm/rankzero-sample-%d-*" % process.pid):
+            for path in glob.glob("/dev/shm/rankzero-*-sample-%d-*" % process.pid):
                 os.unlink(path)
 
 
@@ -187,7 +187,7 @@ class Names(FaultTest):
             self.assertEqual(self.sample(*few, "--job", name), lines, "the name is free again")
 
     def test_what_is_no_segment_of_ours_is_in_the_way_and_stays(self):
-        path = "/dev/shm/rankzero-test-%d" % os.getpid()
+        path = "/dev/shm/rankzero-%d-test-%d" % (os.geteuid(), os.getpid())
         with open(path, "w") as file:
             file.write("mine")
         self.addCleanup(os.unlink, path)
