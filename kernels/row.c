@@ -4,8 +4,7 @@
  */
 #include "kernels/row.h"
 
-/* The shard that holds an id. */
-static const struct rz_shard_view *shard_of(const struct rz_logits_view *view, uint32_t id)
+const struct rz_shard_view *rz_row_shard(const struct rz_logits_view *view, uint32_t id)
 {
     uint32_t low = 0, high = view->shard_count - 1;
     while (low < high) {
@@ -26,7 +25,7 @@ static size_t index_in(const struct rz_shard_view *shard, uint32_t row, uint32_t
 
 float rz_row_logit(const struct rz_logits_view *view, uint32_t row, uint32_t id)
 {
-    const struct rz_shard_view *shard = shard_of(view, id);
+    const struct rz_shard_view *shard = rz_row_shard(view, id);
     return rz_logit_at(shard->logits, view->dtype, index_in(shard, row, id));
 }
 
@@ -34,7 +33,7 @@ void rz_row_read(const struct rz_logits_view *view, uint32_t row, uint32_t first
                  float *out)
 {
     while (count > 0) {
-        const struct rz_shard_view *shard = shard_of(view, first);
+        const struct rz_shard_view *shard = rz_row_shard(view, first);
         const uint32_t left = shard->first + shard->count - first;
         const uint32_t here = count < left ? count : left;
         const size_t index = index_in(shard, row, first);

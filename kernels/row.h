@@ -75,6 +75,9 @@ static inline uint32_t rz_tile_count(uint32_t vocab_size)
     return (vocab_size + RZ_TILE - 1) / RZ_TILE;
 }
 
+/* rz_row_shard - the shard that holds an id. */
+const struct rz_shard_view *rz_row_shard(const struct rz_logits_view *view, uint32_t id);
+
 /* rz_row_logit - the logit of an id as it came. */
 float rz_row_logit(const struct rz_logits_view *view, uint32_t row, uint32_t id);
 

@@ -4,15 +4,10 @@
  */
 #include "kernels/cpu/cut.h"
 
-#include <stdlib.h>
-
 #include "kernels/contract.h"
 #include "kernels/cpu/select.h"
 
-enum {
-    SAMPLE_TILES = 64, /* that pivots are chosen from */
-    NARROWINGS = 4,    /* before all open ids are worked out: about 1 in 5^4 of them is left */
-};
+enum { LOCATIONS = 2 }; /* before all open ids are worked out */
 
 /* The next float: for y finite. */
 static float next_up(float y)
@@ -46,6 +41,8 @@ void rz_cut_begin(struct rz_cut *cut, const struct rz_filter_row *row, float thr
         .top_p = top_p,
         .drop_below = threshold,
         .keep_from = top_p < 1.0f ? row->largest : threshold,
+        .above_drop = -1.0,
+        .above_keep = -1.0,
         .mass = mass,
         .fineness = RZ_SKETCHED,
     };
@@ -73,10 +70,15 @@ static bool judge(struct rz_cut *cut, enum rz_fineness fineness, const float *pi
     const double outside = p * rz_mass_at_most(cut->mass, cut->fineness) * (1.0 + 0x1p-40);
     const float drop_below = cut->drop_below, keep_from = cut->keep_from;
     for (uint32_t i = 0; i < count; i++) {
-        if (rz_mass_at_most(above[i], fineness) < inside && pivots[i] < cut->keep_from)
+        const double known = fineness == RZ_WEIGHED ? above[i] : -1.0;
+        if (rz_mass_at_most(above[i], fineness) < inside && pivots[i] < cut->keep_from) {
             cut->keep_from = pivots[i];
-        else if (rz_mass_at_least(above[i], fineness) >= outside && pivots[i] >= cut->drop_below)
+            cut->above_keep = known;
+        } else if (rz_mass_at_least(above[i], fineness) >= outside &&
+                   pivots[i] >= cut->drop_below) {
             cut->drop_below = next_up(pivots[i]);
+            cut->above_drop = known;
+        }
     }
     return cut->drop_below > drop_below || cut->keep_from < keep_from;
 }
@@ -94,62 +96,77 @@ bool rz_cut_narrow(struct rz_cut *cut, const float *pivots, uint32_t count)
 }
 
 /* ------------------------------------------------------------------------------------------------
- * Settling
+ * Locating
  */
 
-static int by_falling_value(const void *a, const void *b)
+/* The y of ids from all over the row, whole tiles of them; returns how many. */
+static uint32_t sample(const struct rz_cut *cut, float y[RZ_MAX_SAMPLE])
 {
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x < y) - (x > y);
-}
-
-/* Values of some ids that are open, sorted, to choose pivots from; returns how many. */
-static uint32_t sample(const struct rz_cut *cut, float *values)
-{
-    const uint32_t tiles = cut->row->tiles.count;
-    const uint32_t step = tiles > SAMPLE_TILES ? tiles / SAMPLE_TILES : 1;
+    const uint32_t most = RZ_MAX_SAMPLE / RZ_TILE, tiles = cut->row->tiles.count;
+    const uint32_t step = tiles > most ? tiles / most : 1;
     uint32_t count = 0;
-    for (uint32_t t = 0; t < tiles && count + RZ_TILE <= SAMPLE_TILES * RZ_TILE; t += step) {
-        float y[RZ_TILE];
-        rz_filter_tile(cut->row, t, y);
+    for (uint32_t t = 0; t < tiles && count < RZ_MAX_SAMPLE; t += step, count += RZ_TILE) {
+        rz_filter_tile(cut->row, t, y + count);
         for (uint32_t i = 0; i < RZ_TILE; i++)
-            if (rz_cut_is_open(cut, y[i]))
-                values[count++] = y[i];
+            if (y[count + i] < cut->threshold)
+                y[count + i] = -INFINITY;
     }
-    qsort(values, count, sizeof *values, by_falling_value);
     return count;
 }
 
-/* Pivots that part the open ones of the sorted values evenly, each value once; returns how many. */
-static uint32_t choose_pivots(const struct rz_cut *cut, const float *values, uint32_t count,
-                              float pivots[RZ_MAX_PIVOTS])
+/* Two y with the cut between them, as far as can be guessed: by a straight line between what was
+ * weighed, or from a sample of the row, which is off by 1 in the square root of its size. */
+static void guess(const struct rz_cut *cut, float pivots[2])
 {
-    uint32_t first = 0, last = count;
-    while (first < last && !rz_cut_is_open(cut, values[first]))
-        first++;
-    while (last > first && !rz_cut_is_open(cut, values[last - 1]))
-        last--;
-    uint32_t chosen = 0;
-    for (uint32_t p = 1; p <= RZ_MAX_PIVOTS && first < last; p++) {
-        const float pivot = values[first + (last - first) * p / (RZ_MAX_PIVOTS + 1)];
-        if (chosen == 0 || pivot < pivots[chosen - 1])
-            pivots[chosen++] = pivot;
+    const double share = (double)cut->top_p * cut->mass;
+    if (cut->fineness == RZ_WEIGHED && cut->above_keep >= 0.0 && cut->above_drop >= 0.0) {
+        const float apart = cut->keep_from - cut->drop_below;
+        const float part = (float)((share - cut->above_keep) / (cut->above_drop - cut->above_keep));
+        pivots[0] = cut->keep_from - apart * (part - 0.1f);
+        pivots[1] = cut->keep_from - apart * (part + 0.1f);
+        return;
     }
-    return chosen;
+    float y[RZ_MAX_SAMPLE];
+    const float exponent = cut->row->tiles.exponent, p = cut->top_p;
+    const float margin = cut->located == 1 ? 0.012f : 0.05f; /* the first may have been too small */
+    const uint32_t count = sample(cut, y);
+    pivots[0] = cut->row->passes->quantile(y, count, exponent, p - margin);
+    pivots[1] = cut->row->passes->quantile(y, count, exponent, p + margin);
 }
+
+bool rz_cut_locate(struct rz_cut *cut)
+{
+    float guesses[2], pivots[3];
+    double above[3];
+    cut->located++;
+    guess(cut, guesses);
+    uint32_t chosen = 0;
+    for (uint32_t i = 0; i < 2; i++)
+        if (rz_cut_is_open(cut, guesses[i]) && (chosen == 0 || guesses[i] < pivots[0]))
+            pivots[chosen++] = guesses[i];
+    if (chosen == 0)
+        return false;
+    const bool knows_all = cut->mass >= 0.0 && cut->fineness == RZ_WEIGHED;
+    pivots[chosen] = next_down(cut->threshold); /* above it is all */
+    weigh(cut, RZ_WEIGHED, pivots, knows_all ? chosen : chosen + 1, above);
+    if (!knows_all) {
+        cut->mass = above[chosen];
+        cut->fineness = RZ_WEIGHED;
+    }
+    return judge(cut, RZ_WEIGHED, pivots, chosen, above);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * Settling
+ */
 
 void rz_cut_settle(struct rz_cut *cut)
 {
     if (rz_cut_is_settled(cut))
         return;
     const struct rz_filter_row *row = cut->row;
-    float sampled[SAMPLE_TILES * RZ_TILE], pivots[RZ_MAX_PIVOTS];
-    const uint32_t samples = row->tame ? sample(cut, sampled) : 0;
-    for (uint32_t n = 0; n < NARROWINGS; n++) {
-        const uint32_t count = choose_pivots(cut, sampled, samples, pivots);
-        if (count == 0 || !rz_cut_narrow(cut, pivots, count))
-            break;
-    }
+    for (uint32_t n = 0; row->tame && n < LOCATIONS && rz_cut_locate(cut); n++)
+        ;
 
     /* Now exactly: the mass of all, that of what is surely kept, and the open ids one by one. */
     const double exponent = rz_mass_exponent(row->largest);

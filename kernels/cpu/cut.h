@@ -17,8 +17,10 @@ struct rz_cut {
     struct rz_sampler_counters *counters;
     float threshold; /* of min-p and top-k; top-p counts what they keep */
     float top_p;
-    float drop_below; /* ids of less y are not kept */
-    float keep_from;  /* ids of this y and more are */
+    float drop_below;              /* ids of less y are not kept */
+    float keep_from;               /* ids of this y and more are */
+    uint32_t located;              /* calls of rz_cut_locate() */
+    double above_drop, above_keep; /* the masses above those two, if weighed finely; else < 0 */
     double mass; /* of all that min-p and top-k keep, over 2^exponent of the row; < 0: not known */
     enum rz_fineness fineness; /* of that */
 };
@@ -44,6 +46,10 @@ static inline bool rz_cut_is_open(const struct rz_cut *cut, float y)
 /* rz_cut_narrow - find out about ids of these y, `count` <= RZ_MAX_PIVOTS of them, falling, all
  * open. False if nothing can be told of any of them without settling. */
 bool rz_cut_narrow(struct rz_cut *cut, const float *pivots, uint32_t count);
+
+/* rz_cut_locate - weigh the row around where a sample of it says that the cut is: leaves open,
+ * mostly, ids between a few hundredths of the mass to either side. False if that tells nothing. */
+bool rz_cut_locate(struct rz_cut *cut);
 
 /* rz_cut_settle - find the smallest y that is kept: drop_below and keep_from become it. */
 void rz_cut_settle(struct rz_cut *cut);

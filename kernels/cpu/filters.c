@@ -46,9 +46,7 @@ float rz_filter_least(const struct rz_filter_row *row, float y)
 
 void rz_filter_tile(const struct rz_filter_row *row, uint32_t tile, float y[RZ_TILE])
 {
-    rz_edits_tile(row->edits, tile, y);
-    for (uint32_t i = 0; i < RZ_TILE; i++)
-        y[i] = rz_scaled(y[i], row->tiles.scale);
+    row->passes->tile(row->edits, tile, row->tiles.scale, y);
 }
 
 /* Tiles whose maximum reaches `least`; returns how many. */

@@ -135,6 +135,12 @@ static inline f32x16 f32_select(uint32_t lanes, f32x16 yes, f32x16 no)
         _mm256_blendv_ps(no.high, yes.high, _mm256_castsi256_ps(spread_32(lanes >> 8)))};
 }
 
+/* a, plus b in these lanes. */
+static inline f32x16 f32_add_where(uint32_t lanes, f32x16 a, f32x16 b)
+{
+    return f32_add(a, f32_select(lanes, b, f32_set(0.0f)));
+}
+
 static inline f32x16 f32_from_bits(u32x16 bits)
 {
     return BOTH1(f32x16, _mm256_castsi256_ps, bits);

@@ -90,6 +90,12 @@ static inline f32x16 f32_select(uint32_t lanes, f32x16 yes, f32x16 no)
     return _mm512_mask_blend_ps((__mmask16)lanes, no, yes);
 }
 
+/* a, plus b in these lanes. */
+static inline f32x16 f32_add_where(uint32_t lanes, f32x16 a, f32x16 b)
+{
+    return _mm512_mask_add_ps(a, (__mmask16)lanes, a, b);
+}
+
 static inline f32x16 f32_from_bits(u32x16 bits)
 {
     return _mm512_castsi512_ps(bits);

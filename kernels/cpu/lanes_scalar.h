@@ -116,6 +116,12 @@ static inline f32x16 f32_select(uint32_t lanes, f32x16 yes, f32x16 no)
     EACH(f32x16, 16, (lanes >> i & 1) != 0 ? yes.lane[i] : no.lane[i]);
 }
 
+/* a, plus b in these lanes. */
+static inline f32x16 f32_add_where(uint32_t lanes, f32x16 a, f32x16 b)
+{
+    EACH(f32x16, 16, (lanes >> i & 1) != 0 ? a.lane[i] + b.lane[i] : a.lane[i]);
+}
+
 static inline f32x16 f32_from_bits(u32x16 bits)
 {
     f32x16 a;
@@ -227,9 +233,10 @@ static inline f64x8 f64_times_exp2_floor(f64x8 a, f64x8 exponent)
                              (rz_double_bits(floor(exponent.lane[i]) + 0x1.8p52) << 52)));
 }
 
+/* The whole part; 0 of what is no mass, NaN also, so that any lane may be given. */
 static inline u64x8 f64_to_u64(f64x8 a)
 {
-    EACH(u64x8, 8, (uint64_t)a.lane[i]);
+    EACH(u64x8, 8, a.lane[i] >= 0.0 && a.lane[i] < 0x1p63 ? (uint64_t)(int64_t)a.lane[i] : 0);
 }
 
 static inline u64x8 u64_set(uint64_t value)
@@ -292,22 +299,28 @@ static inline u64x8 u64_load(const uint64_t *from)
  * Maxima of sixteen tiles
  */
 
-typedef uint32_t
-    watch; /* the largest bits of a logit, its sign apart: more than infinity's is NaN */
+/* The largest bits of a logit, its sign apart: more than infinity's is NaN. By place in the tile,
+ * so that nothing goes from lane to lane. */
+typedef struct {
+    int32_t lane[16];
+} watch;
 
 static inline watch watch_none(void)
 {
-    return 0;
-}
-
-static inline uint32_t watch_most_16(watch w)
-{
-    return w;
+    EACH(watch, 16, 0);
 }
 
 static inline uint32_t watch_most_32(watch w)
 {
-    return w;
+    int32_t most = 0;
+    for (int i = 0; i < 16; i++)
+        most = w.lane[i] > most ? w.lane[i] : most;
+    return (uint32_t)most;
+}
+
+static inline uint32_t watch_most_16(watch w)
+{
+    return watch_most_32(w);
 }
 
 static inline uint32_t allowed_of(const uint32_t *allowed, int tile)
@@ -323,48 +336,63 @@ static inline int16_t order_16(int16_t bits)
 
 /* The largest of the allowed logits of a tile, in the order; `none` if none is. Maxima of integers
  * are what compilers make vectors of. */
-static inline int16_t max_of_tile_16(const uint16_t *from, uint32_t allowed, int16_t none, watch *w)
+static inline int16_t max_of_tile_16(const uint16_t *from, uint32_t allowed, int16_t none,
+                                     int16_t magnitude[16])
 {
-    int16_t bits[16], most = none, magnitude = 0;
-    memcpy(bits, from, sizeof bits);
+    int16_t order[16], most = none;
+    memcpy(order, from, sizeof order);
     for (int i = 0; i < 16; i++) {
-        const int16_t size = (int16_t)(bits[i] & 0x7FFF);
-        magnitude = size > magnitude ? size : magnitude;
+        const int16_t size = (int16_t)(order[i] & 0x7FFF);
+        magnitude[i] = size > magnitude[i] ? size : magnitude[i];
     }
-    for (int i = 0; i < 16; i++) {
-        const int16_t order = (allowed >> i & 1) != 0 ? order_16(bits[i]) : none;
-        most = order > most ? order : most;
-    }
-    *w = (uint32_t)magnitude > *w ? (uint32_t)magnitude : *w;
+    for (int i = 0; i < 16; i++)
+        order[i] = order_16(order[i]);
+    for (int i = 0; allowed != 0xFFFF && i < 16; i++)
+        order[i] = (allowed >> i & 1) != 0 ? order[i] : none;
+    for (int i = 0; i < 16; i++)
+        most = order[i] > most ? order[i] : most;
     return most;
+}
+
+/* The orders of the maxima of 16 tiles. */
+static inline void max_of_tiles_16(const uint16_t *from, const uint32_t *allowed, int16_t none,
+                                   watch *w, int16_t most[16])
+{
+    int16_t magnitude[16] = {0};
+    for (int t = 0; t < 16; t++)
+        most[t] = max_of_tile_16(from + 16 * t, allowed_of(allowed, t), none, magnitude);
+    for (int i = 0; i < 16; i++)
+        w->lane[i] = magnitude[i] > w->lane[i] ? magnitude[i] : w->lane[i];
 }
 
 static inline f32x16 f32_tiles_bf16(const uint16_t *from, const uint32_t *allowed, watch *w)
 {
-    EACH(f32x16, 16,
-         rz_float_from_bfloat16((uint16_t)order_16(
-             max_of_tile_16(from + 16 * i, allowed_of(allowed, i), (int16_t)~0x7F80, w))));
+    int16_t most[16];
+    max_of_tiles_16(from, allowed, (int16_t)~0x7F80, w, most);
+    EACH(f32x16, 16, rz_float_from_bfloat16((uint16_t)order_16(most[i])));
 }
 
 static inline f32x16 f32_tiles_f16(const uint16_t *from, const uint32_t *allowed, watch *w)
 {
-    EACH(f32x16, 16,
-         rz_float_from_float16((uint16_t)order_16(
-             max_of_tile_16(from + 16 * i, allowed_of(allowed, i), (int16_t)~0x7C00, w))));
+    int16_t most[16];
+    max_of_tiles_16(from, allowed, (int16_t)~0x7C00, w, most);
+    EACH(f32x16, 16, rz_float_from_float16((uint16_t)order_16(most[i])));
 }
 
 static inline float max_of_tile_32(const float *from, uint32_t allowed, watch *w)
 {
-    int32_t bits[16];
-    memcpy(bits, from, sizeof bits);
-    int32_t most = ~0x7F800000, magnitude = 0; /* -inf in the order */
+    int32_t order[16], most = ~0x7F800000; /* -inf in the order */
+    memcpy(order, from, sizeof order);
     for (int i = 0; i < 16; i++) {
-        const int32_t size = bits[i] & 0x7FFFFFFF;
-        const int32_t order = bits[i] ^ ((bits[i] >> 31) & 0x7FFFFFFF);
-        magnitude = size > magnitude ? size : magnitude;
-        most = (allowed >> i & 1) != 0 && order > most ? order : most;
+        const int32_t size = order[i] & 0x7FFFFFFF;
+        w->lane[i] = size > w->lane[i] ? size : w->lane[i];
     }
-    *w = (uint32_t)magnitude > *w ? (uint32_t)magnitude : *w;
+    for (int i = 0; i < 16; i++)
+        order[i] = order[i] ^ ((order[i] >> 31) & 0x7FFFFFFF);
+    for (int i = 0; allowed != 0xFFFF && i < 16; i++)
+        order[i] = (allowed >> i & 1) != 0 ? order[i] : ~0x7F800000;
+    for (int i = 0; i < 16; i++)
+        most = order[i] > most ? order[i] : most;
     return rz_float_from_bits((uint32_t)(most ^ ((most >> 31) & 0x7FFFFFFF)));
 }
 

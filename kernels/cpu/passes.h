@@ -17,7 +17,8 @@
 enum {
     RZ_GROUP = 64, /* tiles that 16 calls of Philox serve */
     RZ_GROUP_CALLS = 16,
-    RZ_MAX_PIVOTS = 4,
+    RZ_MAX_PIVOTS = 3,
+    RZ_MAX_SAMPLE = 2048,
 };
 
 /* Arrays over tiles are padded to whole groups. */
@@ -111,8 +112,15 @@ struct rz_passes {
     uint32_t (*reach_known)(const float *bounds, const uint32_t *words, uint32_t padded,
                             float per_bound, uint32_t *list);
 
+    /* The 16 y of a tile, edited. */
+    void (*tile)(const struct rz_edits *edits, uint32_t tile, float scale, float y[RZ_TILE]);
+
     /* masses[i] of 16 ids y[i], relative to 2^exponent; 0 below `threshold`. Returns their sum. */
     uint64_t (*masses)(const float *y, float threshold, double exponent, uint64_t *masses);
+
+    /* A y that about this share of the mass of y[0 .. count-1] lies above; count <= RZ_MAX_SAMPLE,
+     * of whole tiles. */
+    float (*quantile)(const float *y, uint32_t count, float exponent, float share);
 
     /* Passes over the ids of a row, edited or, if `raw`, as they came. Tiles whose maximum does not
      * reach `least` are skipped: no id of theirs may count. */

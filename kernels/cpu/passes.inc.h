@@ -492,6 +492,26 @@ static uint32_t reach_known(const float *bounds, const uint32_t *words, uint32_t
  * Over ids
  */
 
+static void tile(const struct rz_edits *edits, uint32_t tile, float scale, float y[RZ_TILE])
+{
+    const struct rz_logits_view *view = edits->view;
+    const uint32_t first = tile * RZ_TILE;
+    const struct rz_shard_view *shard = rz_row_shard(view, first);
+    const bool whole =
+        first + RZ_TILE <= view->vocab_size && first + RZ_TILE <= shard->first + shard->count;
+    if (!whole || edits->tile_epoch[tile] == edits->epoch) {
+        rz_edits_tile(edits, tile, y);
+        f32_store(y, scaled(f32_load(y), f32_set(scale)));
+        return;
+    }
+    const size_t index = edits->logits_row * shard->row_stride + (first - shard->first);
+    const char *at = (const char *)shard->logits + index * bytes_of(view->dtype);
+    /* NaN, in the first place, gives the second. */
+    const f32x16 x = f32_max(load_16(at, view->dtype), f32_set(-INFINITY));
+    const f32x16 allowed = f32_select(rz_edits_mask_of(edits, tile), x, f32_set(-INFINITY));
+    f32_store(y, scaled(allowed, f32_set(scale)));
+}
+
 static inline uint32_t low_lanes(uint32_t lanes)
 {
     return lanes & 0xFFu;
@@ -509,6 +529,40 @@ static uint64_t masses(const float *y_of_tile, float threshold, double exponent,
     u64_store(masses, low);
     u64_store(masses + 8, high);
     return u64_sum(u64_add(low, high));
+}
+
+/* By bisection of the range that has mass to speak of. */
+static float quantile(const float *y, uint32_t count, float exponent, float share)
+{
+    enum { STEPS = 14 };
+    float mass[RZ_MAX_SAMPLE];
+    f32x16 sum = f32_set(0.0f), most = f32_set(-INFINITY);
+    for (uint32_t i = 0; i < count; i += LANES) {
+        const f32x16 of_y = f32_load(y + i);
+        const f32x16 x = f32_max(f32_sub(of_y, f32_set(exponent)), f32_set(-100.0f));
+        f32_store(mass + i, chord_exp2(x));
+        sum = f32_add(sum, f32_load(mass + i));
+        most = f32_max(most, of_y);
+    }
+    float high = lane_max(most);
+    f32x16 rest = f32_set(high);
+    for (uint32_t i = 0; i < count; i += LANES)
+        rest = f32_min(rest, f32_max(f32_load(y + i), f32_set(high - 40.0f)));
+    float low = -lane_max(f32_sub(f32_set(0.0f), rest));
+    const double wanted = (double)share * f64_sum(f64_from_both(sum));
+    for (uint32_t step = 0; step < STEPS; step++) {
+        const float middle = low + (high - low) / 2;
+        f32x16 above = f32_set(0.0f);
+        for (uint32_t i = 0; i < count; i += LANES) {
+            const uint32_t lanes = f32_gt(f32_load(y + i), f32_set(middle));
+            above = f32_add(above, f32_select(lanes, f32_load(mass + i), f32_set(0.0f)));
+        }
+        if (f64_sum(f64_from_both(above)) < wanted)
+            high = middle;
+        else
+            low = middle;
+    }
+    return low;
 }
 
 /* What is done with the ids of a row. */
@@ -549,7 +603,7 @@ INLINED void visit(struct ids *ids, f32x16 x, enum work work, uint32_t pivots)
         const f32x16 mass = work == WEIGH ? about_exp2(apart) : chord_exp2(apart);
         for (uint32_t p = 0; p < pivots; p++) {
             const uint32_t above = f32_gt(y, f32_set(ids->pivots[p]));
-            ids->sum[p] = f32_add(ids->sum[p], f32_select(above, mass, f32_set(0.0f)));
+            ids->sum[p] = f32_add_where(above, ids->sum[p], mass);
         }
     }
 }
@@ -696,10 +750,10 @@ static void weigh(const struct rz_tiles *tiles, const struct rz_edits *edits, fl
         ids.sum[p] = f32_set(0.0f);
         ids.total[p] = f64_set(0.0);
     }
-    if (fineness == RZ_WEIGHED)
-        pivot_count == 1 ? visit_as(&ids, WEIGH, 1) : visit_as(&ids, WEIGH, RZ_MAX_PIVOTS);
-    else
+    if (fineness == RZ_SKETCHED)
         pivot_count == 1 ? visit_as(&ids, SKETCH, 1) : visit_as(&ids, SKETCH, RZ_MAX_PIVOTS);
+    else
+        pivot_count == 1 ? visit_as(&ids, WEIGH, 1) : visit_as(&ids, WEIGH, RZ_MAX_PIVOTS);
     for (uint32_t p = 0; p < pivot_count; p++)
         above[p] = f64_sum(ids.total[p]);
 }
@@ -714,7 +768,9 @@ const struct rz_passes RZ_PASSES = {
     .draw = draw,
     .reach = reach,
     .reach_known = reach_known,
+    .tile = tile,
     .masses = masses,
+    .quantile = quantile,
     .mass_of_row = mass_of_row,
     .count_above = count_above,
     .weigh = weigh,

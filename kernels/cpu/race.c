@@ -37,7 +37,8 @@
 
 enum {
     SPARSE_PART = 16, /* with less than 1 in so many tiles live, words are drawn one by one */
-    MOST_NARROWINGS = 6,
+    MOST_NARROWINGS = 8,
+    HEAVY = 2, /* an id with 1 in so many of the open mass is heavy */
 };
 
 /* A tile that was worked out, with the ids that are surely kept and with all that may be. */
@@ -376,51 +377,34 @@ static bool pick_for_certain(const struct rz_race *race, uint64_t position, uint
     return !any || pick(race, position, tile, cut->keep_from) == *id;
 }
 
-/* The open y of the contenders, the largest first, each with its mass over 2^exponent of the row;
- * returns how many. */
-struct open_id {
-    float y;
-    float mass;
-};
-
-static uint32_t collect_open(const struct rz_race *race, uint32_t contenders, struct open_id *open,
+/* The open y of the contenders, as many as there is room for; returns how many. */
+static uint32_t collect_open(const struct rz_race *race, uint32_t contenders, float *open,
                              uint32_t room)
 {
     uint32_t count = 0;
     for (uint32_t c = 0; c < contenders; c++) {
         float y[RZ_TILE];
         rz_filter_tile(race->row, race->contenders[c].tile, y);
-        for (uint32_t i = 0; i < RZ_TILE && count < room; i++) {
-            if (!rz_cut_is_open(race->cut, y[i]))
-                continue;
-            const float apart = y[i] - race->row->tiles.exponent;
-            uint32_t at = count++;
-            for (; at > 0 && open[at - 1].y < y[i]; at--)
-                open[at] = open[at - 1];
-            open[at] = (struct open_id){y[i], exp2f(apart > -100.0f ? apart : -100.0f)};
-        }
+        for (uint32_t i = 0; i < RZ_TILE && count < room; i++)
+            if (rz_cut_is_open(race->cut, y[i]))
+                open[count++] = y[i];
     }
     return count;
 }
 
-/* Find out about ids of the contenders that are open: of values that part their mass evenly, since
- * the heavy ones decide, and are quick to weigh. */
+/* Find out about ids of the contenders that are open. The largest, if it has a good part of their
+ * mass: it decides, and few ids are above it, so that is quick. Otherwise where the cut is. */
 static bool narrow(struct rz_race *race, uint32_t contenders)
 {
-    struct open_id open[16 * RZ_TILE];
+    float open[16 * RZ_TILE], largest = -INFINITY, mass = 0.0f;
     const uint32_t count = collect_open(race, contenders, open, sizeof open / sizeof open[0]);
-    float all = 0.0f, running = 0.0f;
     for (uint32_t i = 0; i < count; i++)
-        all += open[i].mass;
-    float pivots[RZ_MAX_PIVOTS];
-    uint32_t chosen = 0;
-    for (uint32_t i = 0; i < count && chosen < RZ_MAX_PIVOTS; i++) {
-        running += open[i].mass;
-        const bool due = running * (float)(RZ_MAX_PIVOTS + 1) >= all * (float)(chosen + 1);
-        if (due && (chosen == 0 || open[i].y < pivots[chosen - 1]))
-            pivots[chosen++] = open[i].y;
-    }
-    return chosen > 0 && rz_cut_narrow(race->cut, pivots, chosen);
+        largest = open[i] > largest ? open[i] : largest;
+    for (uint32_t i = 0; i < count; i++)
+        mass += open[i] > largest - 30.0f ? exp2f(open[i] - largest) : 0.0f;
+    if (mass < HEAVY)
+        return rz_cut_narrow(race->cut, &largest, 1);
+    return rz_cut_locate(race->cut) || rz_cut_narrow(race->cut, &largest, 1);
 }
 
 /* Whether one of `count` contenders wins, and the id that it draws: the winner is then the first of
