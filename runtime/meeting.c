@@ -2,9 +2,10 @@
  *
  * meeting.c - ranks meet in a segment and agree, or learn why not.
  *
- * Every rank writes its plan into its part of the control and says `joined`. A rank whose plan is not
- * rank 0's ends the job, at once. Rank 0 waits for all, compares, and gives the verdict: `running`, or
- * `ended` with the rank that differs. The others wait for the verdict; all get the same error.
+ * Every rank writes its plan into its part of the control and says `joined`. A rank whose plan is
+ * not rank 0's ends the job, at once. Rank 0 waits for all, compares, and gives the verdict:
+ * `running`, or `ended` with the rank that differs. The others wait for the verdict; all get the
+ * same error.
  */
 #include "runtime/meeting.h"
 

@@ -29,6 +29,18 @@ static void weigh(const struct rz_cut *cut, enum rz_fineness fineness, const flo
     cut->counters->mass_passes++;
 }
 
+/* With so few tiles to look at, masses are summed sooner than bounded. */
+static bool has_few_tiles(const struct rz_cut *cut)
+{
+    enum { FEW = 128 };
+    const struct rz_filter_row *row = cut->row;
+    if (cut->threshold <= -FLT_MAX && row->tiles.count > FEW)
+        return false;
+    return row->passes->at_least(row->tiles.max, row->tiles.padded,
+                                 rz_filter_least(row, cut->threshold), FEW,
+                                 cut->scratch->tiles) <= FEW;
+}
+
 void rz_cut_begin(struct rz_cut *cut, const struct rz_filter_row *row, float threshold, float top_p,
                   double mass, struct rz_filter_scratch *scratch,
                   struct rz_sampler_counters *counters)
@@ -46,7 +58,10 @@ void rz_cut_begin(struct rz_cut *cut, const struct rz_filter_row *row, float thr
         .mass = mass,
         .fineness = RZ_SKETCHED,
     };
-    if (!row->tame)
+    if (rz_cut_is_settled(cut))
+        return;
+    cut->few = has_few_tiles(cut);
+    if (!row->tame || cut->few)
         rz_cut_settle(cut);
 }
 
@@ -165,7 +180,8 @@ void rz_cut_settle(struct rz_cut *cut)
     if (rz_cut_is_settled(cut))
         return;
     const struct rz_filter_row *row = cut->row;
-    for (uint32_t n = 0; row->tame && n < LOCATIONS && rz_cut_locate(cut); n++)
+    const bool bounded = row->tame && !cut->few;
+    for (uint32_t n = 0; bounded && n < LOCATIONS && rz_cut_locate(cut); n++)
         ;
 
     /* Now exactly: the mass of all, that of what is surely kept, and the open ids one by one. */

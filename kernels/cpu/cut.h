@@ -19,6 +19,7 @@ struct rz_cut {
     float top_p;
     float drop_below;              /* ids of less y are not kept */
     float keep_from;               /* ids of this y and more are */
+    bool few;                      /* tiles have an id of y >= threshold */
     uint32_t located;              /* calls of rz_cut_locate() */
     double above_drop, above_keep; /* the masses above those two, if weighed finely; else < 0 */
     double mass; /* of all that min-p and top-k keep, over 2^exponent of the row; < 0: not known */
