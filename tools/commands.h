@@ -7,6 +7,7 @@
 #define RZ_TOOLS_COMMANDS_H
 
 int rz_command_sample(int argc, char **argv);
+int rz_command_bench(int argc, char **argv);
 int rz_command_doctor(int argc, char **argv);
 
 #endif

@@ -14,6 +14,7 @@ static const char help[] =
     "Draw tokens from logits that are split across processes by vocabulary.\n"
     "\n"
     "  rankzero sample LOGITS.npy [options]   draw ids from logits in a file\n"
+    "  rankzero bench sample [options]        how fast that is here\n"
     "  rankzero doctor [--json]               what this machine has, and what would be used\n"
     "  rankzero --version\n"
     "  rankzero COMMAND --help\n";
@@ -23,6 +24,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"sample", rz_command_sample},
+    {"bench", rz_command_bench},
     {"doctor", rz_command_doctor},
 };
 
@@ -51,8 +53,8 @@ int main(int argc, char **argv)
         return print(text);
     }
     char text[320];
-    snprintf(text, sizeof text, "expected a command, sample or doctor, got '%.200s'; see --help",
-             name);
+    snprintf(text, sizeof text,
+             "expected a command, sample, bench or doctor, got '%.200s'; see --help", name);
     rz_say("rankzero", 0, text);
     return RZ_EXIT_USAGE;
 }

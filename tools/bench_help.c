@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bench_help.c - what `rankzero bench sample --help` prints.
+ */
+#include "tools/bench_options.h"
+
+const char rz_bench_sample_help[] =
+    "Time the sampler on one core, beside a plain maximum over the same bytes.\n"
+    "\n"
+    "  rankzero bench sample [options]\n"
+    "\n"
+    "What is timed: every combination of these. LIST is words separated by commas.\n"
+    "  --kind LIST       flat: all logits within 0.01; peaked: Gaussian of deviation 2, with 20\n"
+    "                    peaks from 18 down by 0.5; zipf: the r-th likeliest id has a probability\n"
+    "                    proportional to 1/r; file: those of --logits (flat,peaked,zipf)\n"
+    "  --filter LIST     greedy; temperature: 1, as in all that follow; min-p: 0.05; top-k: 50;\n"
+    "                    top-p: 0.95; top-p+top-k: both; logprobs: of the id and the 5 likeliest;\n"
+    "                    penalties: repetition penalty over 128 ids of a prompt; bitmask: half of\n"
+    "                    the ids are allowed (all)\n"
+    "  --backend LIST    auto, reference, scalar, avx2, avx512; or all: those that run here, but\n"
+    "                    the reference (auto: the fastest)\n"
+    "  --dtype LIST      f32, f16, bf16 (bf16)\n"
+    "  --vocab N,...     ids of a row (128256); a file has its own\n"
+    "  --rows N          rows of logits (as many as make 256 MiB, far more than a cache holds);\n"
+    "                    with few, such as 8, logits come from the cache\n"
+    "  --logits FILE.npy float32, float16, or uint16, which is read as bfloat16; its rows are\n"
+    "                    repeated to fill the buffer\n"
+    "\n"
+    "How\n"
+    "  --repeats N       every repeat times all cases in turn, so that what disturbs the machine\n"
+    "                    disturbs all alike; medians are reported (7)\n"
+    "  --against torch   also bench/seed_sampler.py, with the PyTorch that scripts/bench-venv\n"
+    "                    installs, in turn with the rest, on the first 16 rows; found from this\n"
+    "                    program upwards or in the working directory\n"
+    "\n"
+    "Output: a table. Times are of a row, ns of a logit; x plain is the time over that of the\n"
+    "plain maximum of the same repeat; tiles are the groups of 16 ids that were worked out\n"
+    "exactly, and extra passes the passes that summed the mass of a row, both per row.\n"
+    "  --csv, --json            this in place of the table\n"
+    "  --csv=FILE, --json=FILE  in addition\n"
+    "bench/README.md says what the columns are.\n"
+    "\n"
+    "Exit status: 0; 2 if the command line is wrong; 1 if a file or the machine failed.\n";

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bench_options.c - parse the command line of `rankzero bench sample`, strictly.
+ */
+#include "tools/bench_options.h"
+
+#include <getopt.h>
+#include <string.h>
+
+#include "rankzero/rankzero.h"
+#include "tools/bench_filters.h"
+#include "tools/number.h"
+
+const char *const rz_bench_kinds[RZ_BENCH_KINDS + 1] = {"flat", "peaked", "zipf", "file", NULL};
+const char *const rz_bench_dtypes[RZ_BENCH_DTYPES + 1] = {"f32", "f16", "bf16", NULL};
+const char *const rz_bench_backends[RZ_BENCH_BACKENDS + 1] = {"auto", "reference", "scalar",
+                                                              "avx2", "avx512",    NULL};
+
+enum {
+    OPTION_KIND = 500,
+    OPTION_FILTER,
+    OPTION_DTYPE,
+    OPTION_BACKEND,
+    OPTION_VOCAB,
+    OPTION_ROWS,
+    OPTION_LOGITS,
+    OPTION_REPEATS,
+    OPTION_AGAINST,
+    OPTION_JSON,
+    OPTION_CSV,
+};
+
+static const struct option known_options[] = {
+    {"kind", required_argument, NULL, OPTION_KIND},
+    {"filter", required_argument, NULL, OPTION_FILTER},
+    {"dtype", required_argument, NULL, OPTION_DTYPE},
+    {"backend", required_argument, NULL, OPTION_BACKEND},
+    {"vocab", required_argument, NULL, OPTION_VOCAB},
+    {"rows", required_argument, NULL, OPTION_ROWS},
+    {"logits", required_argument, NULL, OPTION_LOGITS},
+    {"repeats", required_argument, NULL, OPTION_REPEATS},
+    {"against", required_argument, NULL, OPTION_AGAINST},
+    {"json", optional_argument, NULL, OPTION_JSON},
+    {"csv", optional_argument, NULL, OPTION_CSV},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+/* One word of a list that is separated by commas; `text` moves on to the next, or to NULL. Words
+ * that do not fit are cut, and so are none that is known. */
+static void next_word(const char **text, char word[64])
+{
+    const size_t length = strcspn(*text, ",");
+    snprintf(word, 64, "%.*s", (int)(length < 63 ? length : 63), *text);
+    *text = (*text)[length] == ',' ? *text + length + 1 : NULL;
+}
+
+/* The set of the words of `text`, each of which is one of `words`. */
+static int set_words(const char *option, const char *text, const char *const *words, unsigned *set,
+                     struct rz_complaint *complaint)
+{
+    *set = 0;
+    while (text != NULL) {
+        char word[64];
+        next_word(&text, word);
+        unsigned i = 0;
+        while (words[i] != NULL && strcmp(words[i], word) != 0)
+            i++;
+        if (words[i] != NULL) {
+            *set |= 1u << i;
+            continue;
+        }
+        char expected[256] = "";
+        for (i = 0; words[i] != NULL; i++) {
+            const size_t used = strlen(expected);
+            snprintf(expected + used, sizeof expected - used, "%s%s", i > 0 ? ", " : "", words[i]);
+        }
+        return rz_complain(complaint, RZ_EXIT_USAGE, "--%s: expected some of %s, got '%s'", option,
+                           expected, word);
+    }
+    return RZ_EXIT_OK;
+}
+
+static int set_filters(const char *text, unsigned *set, struct rz_complaint *complaint)
+{
+    const char *names[RZ_BENCH_FILTERS + 1] = {NULL};
+    for (size_t i = 0; i < RZ_BENCH_FILTERS; i++)
+        names[i] = rz_bench_filters[i].name;
+    return set_words("filter", text, names, set, complaint);
+}
+
+static int set_backends(const char *text, struct rz_bench_options *options,
+                        struct rz_complaint *complaint)
+{
+    options->every_backend = strcmp(text, "all") == 0;
+    if (options->every_backend)
+        return RZ_EXIT_OK;
+    return set_words("backend", text, rz_bench_backends, &options->backends, complaint);
+}
+
+static int set_whole(const char *option, const char *text, uint32_t high, uint32_t *number,
+                     struct rz_complaint *complaint)
+{
+    uint64_t whole;
+    if (!rz_number_whole(text, high, &whole) || whole < 1)
+        return rz_complain(complaint, RZ_EXIT_USAGE,
+                           "--%s: expected a whole number from 1 to %u, got '%.200s'", option, high,
+                           text);
+    *number = (uint32_t)whole;
+    return RZ_EXIT_OK;
+}
+
+static int set_vocabs(const char *text, struct rz_bench_options *options,
+                      struct rz_complaint *complaint)
+{
+    options->vocab_count = 0;
+    while (text != NULL) {
+        char word[64];
+        next_word(&text, word);
+        if (options->vocab_count == RZ_BENCH_MAX_VOCABS)
+            return rz_complain(complaint, RZ_EXIT_USAGE,
+                               "--vocab: expected at most %d numbers, got more",
+                               RZ_BENCH_MAX_VOCABS);
+        const int status = set_whole("vocab", word, RZ_MAX_VOCAB,
+                                     &options->vocabs[options->vocab_count++], complaint);
+        if (status != RZ_EXIT_OK)
+            return status;
+    }
+    return RZ_EXIT_OK;
+}
+
+static int set_sink(const char *option, const char *path, struct rz_bench_sink *sink,
+                    struct rz_complaint *complaint)
+{
+    if (path != NULL && path[0] == '\0')
+        return rz_complain(complaint, RZ_EXIT_USAGE,
+                           "--%s=FILE: expected the name of a file, got none", option);
+    *sink = (struct rz_bench_sink){.wanted = true, .path = path};
+    return RZ_EXIT_OK;
+}
+
+static int set_option(int which, const char *text, struct rz_bench_options *options,
+                      struct rz_complaint *complaint)
+{
+    switch (which) {
+    case 'h': options->help = true; return RZ_EXIT_OK;
+    case OPTION_KIND: return set_words("kind", text, rz_bench_kinds, &options->kinds, complaint);
+    case OPTION_FILTER: return set_filters(text, &options->filters, complaint);
+    case OPTION_DTYPE:
+        return set_words("dtype", text, rz_bench_dtypes, &options->dtypes, complaint);
+    case OPTION_BACKEND: return set_backends(text, options, complaint);
+    case OPTION_VOCAB: return set_vocabs(text, options, complaint);
+    case OPTION_ROWS: return set_whole("rows", text, RZ_MAX_ROWS, &options->rows, complaint);
+    case OPTION_REPEATS:
+        return set_whole("repeats", text, RZ_BENCH_MAX_REPEATS, &options->repeats, complaint);
+    case OPTION_LOGITS: options->logits_path = text; return RZ_EXIT_OK;
+    case OPTION_JSON: return set_sink("json", text, &options->json, complaint);
+    case OPTION_CSV: return set_sink("csv", text, &options->csv, complaint);
+    default:
+        if (strcmp(text, "torch") != 0)
+            return rz_complain(complaint, RZ_EXIT_USAGE, "--against: expected torch, got '%.200s'",
+                               text);
+        options->torch = true;
+        return RZ_EXIT_OK;
+    }
+}
+
+static int complain_option(int which, char **argv, struct rz_complaint *complaint)
+{
+    const char *word = argv[optind - 1];
+    if (which == ':')
+        return rz_complain(complaint, RZ_EXIT_USAGE, "%.200s: expected a value, got none", word);
+    if (optopt > 255 || optopt == 'h')
+        return rz_complain(complaint, RZ_EXIT_USAGE, "%.200s: expected no value, got one", word);
+    if (optopt != 0)
+        return rz_complain(complaint, RZ_EXIT_USAGE, "-%c: unknown option; see --help", optopt);
+    return rz_complain(complaint, RZ_EXIT_USAGE, "%.200s: unknown or ambiguous option; see --help",
+                       word);
+}
+
+static int check_together(struct rz_bench_options *options, struct rz_complaint *complaint)
+{
+    const unsigned file = 1u << RZ_BENCH_FILE;
+    if (options->kinds == 0)
+        options->kinds = options->logits_path != NULL ? 2 * file - 1 : file - 1;
+    if ((options->kinds & file) != 0 && options->logits_path == NULL)
+        return rz_complain(complaint, RZ_EXIT_USAGE,
+                           "--kind file: expected --logits FILE.npy with it, got none");
+    if ((options->kinds & file) == 0 && options->logits_path != NULL)
+        return rz_complain(complaint, RZ_EXIT_USAGE,
+                           "--logits: expected file among the kinds of --kind");
+    if (options->json.wanted && options->csv.wanted && options->json.path == NULL &&
+        options->csv.path == NULL)
+        return rz_complain(complaint, RZ_EXIT_USAGE,
+                           "--json, --csv: expected one of them on stdout, got both: give the "
+                           "other a file, --csv=FILE");
+    return RZ_EXIT_OK;
+}
+
+static int parse(int argc, char **argv, struct rz_bench_options *options,
+                 struct rz_complaint *complaint)
+{
+    optind = 0;
+    opterr = 0;
+    int which;
+    while ((which = getopt_long(argc, argv, ":h", known_options, NULL)) != -1) {
+        const int status = which == '?' || which == ':'
+                               ? complain_option(which, argv, complaint)
+                               : set_option(which, optarg, options, complaint);
+        if (status != RZ_EXIT_OK || options->help)
+            return status;
+    }
+    if (optind < argc)
+        return rz_complain(complaint, RZ_EXIT_USAGE, "expected options only, got '%.200s'",
+                           argv[optind]);
+    return check_together(options, complaint);
+}
+
+int rz_bench_options_parse(int argc, char **argv, struct rz_bench_options *options,
+                           struct rz_complaint *complaint)
+{
+    *options = (struct rz_bench_options){
+        .filters = (1u << RZ_BENCH_FILTERS) - 1,
+        .dtypes = 1u << RZ_BF16,
+        .backends = 1u << RZ_BACKEND_AUTO,
+        .vocab_count = 1,
+        .vocabs = {128256},
+        .repeats = 7,
+    };
+    return parse(argc, argv, options, complaint);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bench_options.h - the command line of `rankzero bench sample`.
+ */
+#ifndef RZ_TOOLS_BENCH_OPTIONS_H
+#define RZ_TOOLS_BENCH_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tools/complaint.h"
+
+enum { RZ_BENCH_MAX_VOCABS = 16, RZ_BENCH_MAX_REPEATS = 1000 };
+
+/* How the logits of a row are spread; RZ_BENCH_FILE: those of a file. */
+enum rz_bench_kind { RZ_BENCH_FLAT, RZ_BENCH_PEAKED, RZ_BENCH_ZIPF, RZ_BENCH_FILE };
+
+enum { RZ_BENCH_KINDS = 4, RZ_BENCH_DTYPES = 3, RZ_BENCH_BACKENDS = 5 };
+
+extern const char *const rz_bench_kinds[RZ_BENCH_KINDS + 1];       /* by enum rz_bench_kind, NULL */
+extern const char *const rz_bench_dtypes[RZ_BENCH_DTYPES + 1];     /* by enum rz_dtype, NULL */
+extern const char *const rz_bench_backends[RZ_BENCH_BACKENDS + 1]; /* by enum rz_backend, NULL */
+
+/* Where one form of the results goes. */
+struct rz_bench_sink {
+    bool wanted;
+    const char *path; /* NULL: stdout, in place of the table */
+};
+
+struct rz_bench_options {
+    bool help;
+    bool torch;         /* compare with PyTorch */
+    bool every_backend; /* all that run here, but for the reference */
+    unsigned kinds;     /* sets: bit i for the i-th name of a list */
+    unsigned filters;
+    unsigned dtypes;
+    unsigned backends;
+    uint32_t vocab_count;
+    uint32_t vocabs[RZ_BENCH_MAX_VOCABS];
+    uint32_t rows; /* 0: as many as fill far more than a cache */
+    uint32_t repeats;
+    const char *logits_path; /* NULL: no file */
+    struct rz_bench_sink json;
+    struct rz_bench_sink csv;
+};
+
+/* rz_bench_options_parse - read `argv`, whose first entry is the subcommand's name. Paths point
+ * into argv. */
+int rz_bench_options_parse(int argc, char **argv, struct rz_bench_options *options,
+                           struct rz_complaint *complaint);
+
+/* What `rankzero bench sample --help` prints. */
+extern const char rz_bench_sample_help[];
+
+#endif
