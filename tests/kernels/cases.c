@@ -58,18 +58,21 @@ uint64_t test_scaled(uint64_t count)
  * Logits in shards
  */
 
-/* Towards zero; NaN stays NaN. */
+/* Both towards zero; NaN stays NaN, and keeps its sign and what fits of its payload. */
 static uint16_t bfloat16_bits(float value)
 {
-    return isnan(value) ? 0x7FC0 : (uint16_t)(rz_float_bits(value) >> 16);
+    const uint16_t bits = (uint16_t)(rz_float_bits(value) >> 16);
+    return isnan(value) && (bits & 0x7F) == 0 ? bits | 0x40 : bits;
 }
 
 static uint16_t float16_bits(float value)
 {
     const uint16_t sign = signbit(value) ? 0x8000 : 0;
     const float magnitude = fabsf(value);
-    if (isnan(value))
-        return 0x7E00;
+    if (isnan(value)) {
+        const uint16_t payload = rz_float_bits(value) >> 13 & 0x3FF;
+        return sign | 0x7C00 | (payload != 0 ? payload : 0x200);
+    }
     if (isinf(value))
         return sign | 0x7C00;
     if (magnitude >= 65504.0f)
@@ -295,7 +298,7 @@ static uint32_t random_vocab(uint64_t *state)
     }
 }
 
-static uint32_t random_split(uint64_t *state, uint32_t columns, uint32_t sizes[CASE_MAX_SHARDS])
+uint32_t random_split(uint64_t *state, uint32_t columns, uint32_t sizes[CASE_MAX_SHARDS])
 {
     const uint32_t shards = 1 + random_below(state, CASE_MAX_SHARDS);
     for (uint32_t s = 0; s + 1 < shards; s++) {
@@ -392,24 +395,44 @@ static void random_parameters(uint64_t *state, struct test_case *c)
     c->task.draws = random_below(state, 4) == 0 ? 1 + random_below(state, CASE_MAX_DRAWS) : 1;
 }
 
-void case_random(struct test_case *c, uint64_t seed, uint64_t index)
+/* The case of a state, with a vocabulary that was drawn from it or is given. */
+static void random_case(struct test_case *c, uint64_t *state, uint32_t vocab)
+{
+    const uint32_t padding = random_below(state, 2) * random_below(state, 40);
+    const uint32_t kind = random_below(state, KINDS);
+    const double factor = random_below(state, 4) == 0 ? exp(3.0 * random_normal(state)) : 1.0;
+    float *logits = malloc(vocab * sizeof *logits);
+    assert(logits != NULL);
+    for (uint32_t id = 0; id < vocab; id++)
+        logits[id] = (float)(factor * (double)kinds[kind].value(state, id));
+    uint32_t sizes[CASE_MAX_SHARDS];
+    const uint32_t shards = random_split(state, vocab + padding, sizes);
+    case_begin_split(c, logits, vocab, (enum rz_dtype)random_below(state, 3), padding, sizes,
+                     shards);
+    free(logits);
+    c->kind = kinds[kind].name;
+    random_lists(state, c);
+    random_parameters(state, c);
+}
+
+static uint64_t state_of(uint64_t seed, uint64_t index)
 {
     uint64_t state = seed * 0x100000001B3 ^ index * 0x9E3779B97F4A7C15;
     random_next(&state);
+    return state;
+}
+
+void case_random(struct test_case *c, uint64_t seed, uint64_t index)
+{
+    uint64_t state = state_of(seed, index);
     const uint32_t vocab = random_vocab(&state);
-    const uint32_t padding = random_below(&state, 2) * random_below(&state, 40);
-    const uint32_t kind = random_below(&state, KINDS);
-    const double factor = random_below(&state, 4) == 0 ? exp(3.0 * random_normal(&state)) : 1.0;
-    float logits[CASE_MAX_VOCAB];
-    for (uint32_t id = 0; id < vocab; id++)
-        logits[id] = (float)(factor * (double)kinds[kind].value(&state, id));
-    uint32_t sizes[CASE_MAX_SHARDS];
-    const uint32_t shards = random_split(&state, vocab + padding, sizes);
-    case_begin_split(c, logits, vocab, (enum rz_dtype)random_below(&state, 3), padding, sizes,
-                     shards);
-    c->kind = kinds[kind].name;
-    random_lists(&state, c);
-    random_parameters(&state, c);
+    random_case(c, &state, vocab);
+}
+
+void case_random_of(struct test_case *c, uint64_t seed, uint64_t index, uint32_t vocab)
+{
+    uint64_t state = state_of(seed, index);
+    random_case(c, &state, vocab);
 }
 
 const char *case_text(const struct test_case *c)
@@ -427,5 +450,29 @@ const char *case_text(const struct test_case *c)
              p->bias_count, c->bitmask != NULL ? "a" : "no", c->task.history_count,
              c->task.prompt_count, c->task.output_count, p->flags & RZ_SAMPLING_LOGPROBS,
              p->logprobs_mode, p->top_logprobs, c->task.draws);
+    return text;
+}
+
+bool case_same_result(const struct rz_result *a, const struct rz_result *b)
+{
+    bool same = a->id == b->id && a->status == b->status && a->rank == b->rank &&
+                a->seed == b->seed && a->position == b->position && a->top_count == b->top_count &&
+                rz_float_bits(a->logprob) == rz_float_bits(b->logprob);
+    for (uint32_t i = 0; i < RZ_MAX_TOP_LOGPROBS; i++)
+        same = same && a->top_ids[i] == b->top_ids[i] &&
+               rz_float_bits(a->top_logprobs[i]) == rz_float_bits(b->top_logprobs[i]);
+    return same;
+}
+
+const char *case_difference(const struct test_case *c, const struct rz_result *got,
+                            const struct rz_result *expected)
+{
+    static char text[1024];
+    snprintf(text, sizeof text,
+             "id %d status %u rank %u logprob %.9g top %u\n"
+             "    instead of %d status %u rank %u logprob %.9g top %u\n    position %llu, %s",
+             got->id, got->status, got->rank, (double)got->logprob, got->top_count, expected->id,
+             expected->status, expected->rank, (double)expected->logprob, expected->top_count,
+             (unsigned long long)expected->position, case_text(c));
     return text;
 }

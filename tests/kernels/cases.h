@@ -46,6 +46,9 @@ void case_begin_split(struct test_case *c, const float *logits, uint32_t count, 
 /* case_random - the case that (seed, index) stands for. */
 void case_random(struct test_case *c, uint64_t seed, uint64_t index);
 
+/* case_random_of - the same for a vocabulary of a given size, which may be larger than others. */
+void case_random_of(struct test_case *c, uint64_t seed, uint64_t index, uint32_t vocab);
+
 /* Allocate a bitmask of the case's vocabulary with every bit `allowed`. */
 void case_set_bitmask(struct test_case *c, bool allowed);
 
@@ -58,11 +61,22 @@ void case_draw(const struct test_case *c, const struct rz_sampler_ops *ops,
 /* One line about a case, for messages; valid until the next call. */
 const char *case_text(const struct test_case *c);
 
+/* Are two results the same, to the bit, in every field that a back end fills? */
+bool case_same_result(const struct rz_result *a, const struct rz_result *b);
+
+/* How they are not, for messages; valid until the next call. */
+const char *case_difference(const struct test_case *c, const struct rz_result *got,
+                            const struct rz_result *expected);
+
 /* splitmix64: unlike anything that is tested here. */
 uint64_t random_next(uint64_t *state);
 uint32_t random_below(uint64_t *state, uint32_t limit);
 double random_unit(uint64_t *state);
 double random_normal(uint64_t *state);
+
+/* random_split - uneven sizes of shards, some of them 0, that add up to `columns`; returns how
+ * many. */
+uint32_t random_split(uint64_t *state, uint32_t columns, uint32_t sizes[CASE_MAX_SHARDS]);
 
 /* What the environment asks for: RZ_TEST_SEED, else 1, printed so that a failure can be repeated;
  * and `count` times RZ_TEST_SCALE, at least 1. */
