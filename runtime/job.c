@@ -106,6 +106,7 @@ int rz_job_open(const struct rz_plan *plan, const struct rz_local *local, const 
     struct rz_error nobody_asked;
     if (err == NULL)
         err = &nobody_asked;
+    *err = (struct rz_error){.rank = RZ_NO_RANK};
 
     rz_job *job = calloc(1, sizeof *job);
     if (job == NULL)

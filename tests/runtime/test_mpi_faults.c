@@ -68,8 +68,8 @@ int main(int argc, char **argv)
     MPI_Init(&argc, &argv);
     alarm(LIMIT_S);
     if (argc == 3) {
-        const struct fault_scene scene =
-            variant_of((uint32_t)atoi(argv[2]), DIES, (uint32_t)atoi(argv[1]));
+        const struct fault_scene scene = variant_of((uint32_t)strtoul(argv[2], NULL, 10), DIES,
+                                                    (uint32_t)strtoul(argv[1], NULL, 10));
         fault_play(&scene, open_job(&scene));
         puts("as expected");
         fflush(stdout);
