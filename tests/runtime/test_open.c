@@ -18,6 +18,8 @@
 #include <cmocka.h>
 
 #include "internal/clock.h"
+#include "ipc/liveness.h"
+#include "ipc/segment.h"
 #include "tests/runtime/ranks.h"
 
 static struct rz_options options_of(uint32_t vocab_size)
@@ -102,13 +104,30 @@ static void a_missing_rank_is_named_at_the_deadline(void **state)
 /* Each rank opens with options of its own and expects the same failure. */
 struct disagreement {
     struct rz_options options[3];
+    uint32_t culprit; /* comes last: who finds the job gone cannot learn why */
     int status;
     const char *text;
 };
 
+/* Until all other ranks have found the job of that name. */
+static void await_others(const char *name, uint32_t rank, uint32_t world)
+{
+    struct rz_segment segment = RZ_SEGMENT_NONE;
+    struct rz_error err;
+    const uint64_t deadline_ns = rz_clock_ns() + UINT64_C(10000000000);
+    const int status = rz_segment_attach("/dev/shm", name, deadline_ns, &segment, &err);
+    rank_expect(status == RZ_OK, "rank %u: %s", rank, err.text);
+    for (uint32_t r = 0; r < world; r++)
+        while (r != rank && !rz_liveness_held(segment.fd, r))
+            usleep(1000);
+    rz_segment_close(&segment);
+}
+
 static int open_and_disagree(uint32_t rank, uint32_t world, const char *name, void *argument)
 {
     const struct disagreement *d = argument;
+    if (rank == d->culprit)
+        await_others(name, rank, world);
     rz_job *job = NULL;
     struct rz_error err;
     const int status = rz_open_local(&d->options[rank], name, rank, world, &job, &err);
@@ -147,15 +166,18 @@ static void ranks_that_disagree_all_learn_who_and_what(void **state)
     for (int i = 0; i < 3; i++)
         d.options[i] = good;
 
+    d.culprit = 2;
     d.options[2].vocab_size = 101;
     d.text = "vocab_size: rank 0 has 100, rank 2 has 101";
     ranks_run(3, open_and_disagree, &d);
 
+    d.culprit = 1;
     d.options[2] = good;
     d.options[1].dtype = RZ_BF16;
     d.text = "dtype: rank 0 has f32, rank 1 has bf16";
     ranks_run(3, open_and_disagree, &d);
 
+    d.culprit = 2;
     d.options[1] = good;
     d.options[2].max_rows = 8;
     d.text = "max_rows: rank 0 has 256, rank 2 has 8";
@@ -163,6 +185,7 @@ static void ranks_that_disagree_all_learn_who_and_what(void **state)
 
     for (int i = 0; i < 3; i++)
         d.options[i].max_rows = 0, d.options[i].split = split;
+    d.culprit = 1;
     d.options[1].split = other_split;
     d.text = "split: rank 0 gives rank 1 30 columns, rank 1 gives it 40";
     ranks_run(3, open_and_disagree, &d);
