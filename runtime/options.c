@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "internal/size_math.h"
+#include "runtime/words.h"
 
 enum {
     DEFAULT_MAX_ROWS = 256,
@@ -128,10 +129,6 @@ static void name_value(const char *const *words, uint32_t value, char text[16])
 int rz_plan_compare(const struct rz_plan *plan, const struct rz_plan *other, uint32_t rank,
                     struct rz_error *err)
 {
-    static const char *const dtypes[] = {"f32", "f16", "bf16", NULL};
-    static const char *const modes[] = {"gather", NULL};
-    static const char *const backends[] = {"auto", "reference", "scalar", "avx2", "avx512", NULL};
-    static const char *const comms[] = {"auto", "shm", "mpi", NULL};
     const struct {
         const char *name;
         const char *const *words; /* NULL: a number */
@@ -140,11 +137,11 @@ int rz_plan_compare(const struct rz_plan *plan, const struct rz_plan *other, uin
         {"world size", NULL, plan->world, other->world},
         {"vocab_size", NULL, plan->vocab_size, other->vocab_size},
         {"vocab_padded", NULL, plan->vocab_padded, other->vocab_padded},
-        {"dtype", dtypes, plan->dtype, other->dtype},
+        {"dtype", rz_dtype_words, plan->dtype, other->dtype},
         {"max_rows", NULL, plan->max_rows, other->max_rows},
-        {"mode", modes, plan->mode, other->mode},
-        {"backend", backends, plan->backend, other->backend},
-        {"comm", comms, plan->comm, other->comm},
+        {"mode", rz_mode_words, plan->mode, other->mode},
+        {"backend", rz_backend_words, plan->backend, other->backend},
+        {"comm", rz_comm_words, plan->comm, other->comm},
     };
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         if (fields[i].expected == fields[i].got)

@@ -8,13 +8,11 @@
 #include <string.h>
 
 #include "rankzero/rankzero.h"
+#include "runtime/words.h"
 #include "tools/bench_filters.h"
 #include "tools/number.h"
 
 const char *const rz_bench_kinds[RZ_BENCH_KINDS + 1] = {"flat", "peaked", "zipf", "file", NULL};
-const char *const rz_bench_dtypes[RZ_BENCH_DTYPES + 1] = {"f32", "f16", "bf16", NULL};
-const char *const rz_bench_backends[RZ_BENCH_BACKENDS + 1] = {"auto", "reference", "scalar",
-                                                              "avx2", "avx512",    NULL};
 
 enum {
     OPTION_KIND = 500,
@@ -95,7 +93,7 @@ static int set_backends(const char *text, struct rz_bench_options *options,
     options->every_backend = strcmp(text, "all") == 0;
     if (options->every_backend)
         return RZ_EXIT_OK;
-    return set_words("backend", text, rz_bench_backends, &options->backends, complaint);
+    return set_words("backend", text, rz_backend_words, &options->backends, complaint);
 }
 
 static int set_whole(const char *option, const char *text, uint32_t high, uint32_t *number,
@@ -146,8 +144,7 @@ static int set_option(int which, const char *text, struct rz_bench_options *opti
     case 'h': options->help = true; return RZ_EXIT_OK;
     case OPTION_KIND: return set_words("kind", text, rz_bench_kinds, &options->kinds, complaint);
     case OPTION_FILTER: return set_filters(text, &options->filters, complaint);
-    case OPTION_DTYPE:
-        return set_words("dtype", text, rz_bench_dtypes, &options->dtypes, complaint);
+    case OPTION_DTYPE: return set_words("dtype", text, rz_dtype_words, &options->dtypes, complaint);
     case OPTION_BACKEND: return set_backends(text, options, complaint);
     case OPTION_VOCAB: return set_vocabs(text, options, complaint);
     case OPTION_ROWS: return set_whole("rows", text, RZ_MAX_ROWS, &options->rows, complaint);

@@ -15,11 +15,9 @@ enum { RZ_BENCH_MAX_VOCABS = 16, RZ_BENCH_MAX_REPEATS = 1000 };
 /* How the logits of a row are spread; RZ_BENCH_FILE: those of a file. */
 enum rz_bench_kind { RZ_BENCH_FLAT, RZ_BENCH_PEAKED, RZ_BENCH_ZIPF, RZ_BENCH_FILE };
 
-enum { RZ_BENCH_KINDS = 4, RZ_BENCH_DTYPES = 3, RZ_BENCH_BACKENDS = 5 };
+enum { RZ_BENCH_KINDS = 4 };
 
-extern const char *const rz_bench_kinds[RZ_BENCH_KINDS + 1];       /* by enum rz_bench_kind, NULL */
-extern const char *const rz_bench_dtypes[RZ_BENCH_DTYPES + 1];     /* by enum rz_dtype, NULL */
-extern const char *const rz_bench_backends[RZ_BENCH_BACKENDS + 1]; /* by enum rz_backend, NULL */
+extern const char *const rz_bench_kinds[RZ_BENCH_KINDS + 1]; /* by enum rz_bench_kind, NULL */
 
 /* Where one form of the results goes. */
 struct rz_bench_sink {

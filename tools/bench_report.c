@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "rankzero/rankzero.h"
+#include "runtime/words.h"
 #include "tools/bench_rows.h"
 
 /* ------------------------------------------------------------------------------------------------
@@ -59,7 +60,7 @@ static const char *text_of(const struct rz_bench_result *r, enum column column)
     case BACKEND: return r->backend;
     case KIND: return rz_bench_kinds[r->kind];
     case FILTER: return r->filter->name;
-    default: return rz_bench_dtypes[r->dtype];
+    default: return rz_dtype_words[r->dtype];
     }
 }
 
@@ -156,7 +157,7 @@ static void write_heading(const struct rz_bench_result *r, const char *plain_nam
 {
     printf("%s rows of %u %s, %.0f KB each; medians of %u repeats; plain maximum (%s) %.1f GB/s, "
            "bare reads %.1f GB/s\n\n",
-           rz_bench_kinds[r->kind], r->vocab, rz_bench_dtypes[r->dtype], row_bytes(r) * 1e-3,
+           rz_bench_kinds[r->kind], r->vocab, rz_dtype_words[r->dtype], row_bytes(r) * 1e-3,
            r->repeats, plain_name, number_of(r, PLAIN_GB_PER_S), number_of(r, READ_GB_PER_S));
     printf("  %-21s  %-9s  %7s  %7s %16s  %8s  %6s  %7s %16s  %7s  %6s\n", "filter", "back end",
            "rows", "us/row", "least .. most", "ns/logit", "GB/s", "x plain", "least .. most",
@@ -218,7 +219,7 @@ static void write_torch(const struct rz_bench_results *results)
             snprintf(times, sizeof times, "%.0f", r->times_fastest);
         }
         printf("  %-8s  %-8u  %-5s  %-21s  %-13s  %10.4f  %10s  %8s\n", rz_bench_kinds[r->kind],
-               r->vocab, rz_bench_dtypes[r->dtype], r->filter->label, r->backend,
+               r->vocab, rz_dtype_words[r->dtype], r->filter->label, r->backend,
                number_of(r, LOGIT_NS), ours, times);
     }
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "internal/clock.h"
+#include "runtime/words.h"
 #include "tools/bench_case.h"
 #include "tools/bench_plain.h"
 #include "tools/progress.h"
@@ -16,7 +17,7 @@
 #include "tools/stop.h"
 
 enum {
-    MAX_OURS = RZ_BENCH_FILTERS * RZ_BENCH_BACKENDS,
+    MAX_OURS = RZ_BENCH_FILTERS * RZ_BACKENDS,
     MAX_CASES = RZ_BENCH_KINDS * (MAX_OURS + RZ_BENCH_MAX_TORCH_NAMES),
     PLAIN_NS = 2000000, /* the plain maximum runs for as long, at least */
 };
@@ -39,7 +40,7 @@ struct run {
     struct rz_bench_torch torch;
     struct rz_bench_extras extras;
     struct rz_bench_results *results;
-    const struct rz_sampler_ops *ops[RZ_BENCH_BACKENDS];
+    const struct rz_sampler_ops *ops[RZ_BACKENDS];
     unsigned ops_count;
     uint64_t sink; /* what plain maxima return goes here, or they would be optimised away */
 
@@ -365,7 +366,7 @@ static int find_backends(struct run *run, struct rz_complaint *complaint)
         else if (!all)
             return rz_complain(complaint, RZ_EXIT_FAILED,
                                "--backend %s: expected a processor that has it; this one does not",
-                               rz_bench_backends[backend]);
+                               rz_backend_words[backend]);
     }
     return RZ_EXIT_OK;
 }
@@ -398,7 +399,7 @@ static int run_dtype(struct run *run, enum rz_dtype dtype, struct rz_complaint *
 static int run_grid(struct run *run, struct rz_complaint *complaint)
 {
     int status = rz_bench_extras_make(&run->extras, complaint);
-    for (unsigned dtype = 0; dtype < RZ_BENCH_DTYPES && status == RZ_EXIT_OK; dtype++)
+    for (unsigned dtype = 0; dtype < RZ_DTYPES && status == RZ_EXIT_OK; dtype++)
         if ((run->options->dtypes & 1u << dtype) != 0)
             status = run_dtype(run, (enum rz_dtype)dtype, complaint);
     rz_bench_extras_free(&run->extras);

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/words.h"
 #include "tools/number.h"
 
 #define SCRIPT "bench/seed_sampler.py"
@@ -200,7 +201,7 @@ int rz_bench_torch_rows(struct rz_bench_torch *torch, unsigned number,
         return rz_complain(complaint, RZ_EXIT_FAILED, "cannot hand logits over: %s",
                            strerror(errno));
     char line[128];
-    snprintf(line, sizeof line, "rows %u %s %u %zu %u\n", number, rz_bench_dtypes[set->dtype],
+    snprintf(line, sizeof line, "rows %u %s %u %zu %u\n", number, rz_dtype_words[set->dtype],
              set->vocab, set->row_stride, rows);
     const int status = ask(torch, line, complaint);
     if (status == RZ_EXIT_OK)

@@ -7,6 +7,7 @@
 #include <getopt.h>
 #include <string.h>
 
+#include "runtime/words.h"
 #include "tools/number.h"
 
 /* What getopt_long() returns for an option: a field's id above this, or one of these. */
@@ -135,11 +136,6 @@ static int set_job(const char *text, struct rz_sample_options *options,
 static int set_run_option(int which, const char *text, struct rz_sample_options *options,
                           struct rz_complaint *complaint)
 {
-    static const char *const dtypes[] = {"f32", "f16", "bf16", NULL}; /* by enum rz_dtype */
-    static const char *const modes[] = {"gather", NULL};              /* by enum rz_mode */
-    static const char *const backends[] = {"auto", "reference", "scalar", "avx2", "avx512", NULL};
-    static const char *const comms[] = {"auto", "shm", "mpi", NULL};
-
     switch (which) {
     case 'h': options->help = true; return RZ_EXIT_OK;
     case 'o': options->output_path = text; return RZ_EXIT_OK;
@@ -148,10 +144,11 @@ static int set_run_option(int which, const char *text, struct rz_sample_options 
     case OPTION_JSON: options->json = true; return RZ_EXIT_OK;
     case OPTION_DTYPE:
         options->has_dtype = true;
-        return set_word("dtype", text, dtypes, &options->dtype, complaint);
-    case OPTION_MODE: return set_word("mode", text, modes, &options->mode, complaint);
-    case OPTION_BACKEND: return set_word("backend", text, backends, &options->backend, complaint);
-    case OPTION_COMM: return set_word("comm", text, comms, &options->comm, complaint);
+        return set_word("dtype", text, rz_dtype_words, &options->dtype, complaint);
+    case OPTION_MODE: return set_word("mode", text, rz_mode_words, &options->mode, complaint);
+    case OPTION_BACKEND:
+        return set_word("backend", text, rz_backend_words, &options->backend, complaint);
+    case OPTION_COMM: return set_word("comm", text, rz_comm_words, &options->comm, complaint);
     case OPTION_VOCAB_SIZE:
         return set_whole("vocab-size", text, 1, RZ_MAX_VOCAB, &options->vocab_size, complaint);
     case OPTION_RANKS: return set_whole("ranks", text, 1, RZ_MAX_WORLD, &options->ranks, complaint);
