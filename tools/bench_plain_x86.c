@@ -12,14 +12,27 @@
 
 enum { REGISTERS = 4 };
 
-static int16_t more16(int16_t a, int16_t b)
+/* The largest of the registers' lanes and of what is left behind their last step. */
+static int16_t max16_of(const int16_t *lanes, size_t lane_count, const uint16_t *rest, size_t count)
 {
-    return a > b ? a : b;
+    int16_t most = INT16_MIN;
+    for (size_t i = 0; i < lane_count; i++)
+        most = lanes[i] > most ? lanes[i] : most;
+    for (size_t i = 0; i < count; i++) {
+        const int16_t key = rz_bench_key16(rest[i]);
+        most = key > most ? key : most;
+    }
+    return most;
 }
 
-static float more32(float a, float b)
+static float max32_of(const float *lanes, size_t lane_count, const float *rest, size_t count)
 {
-    return a > b ? a : b;
+    float most = -__builtin_inff();
+    for (size_t i = 0; i < lane_count; i++)
+        most = lanes[i] > most ? lanes[i] : most;
+    for (size_t i = 0; i < count; i++)
+        most = rest[i] > most ? rest[i] : most;
+    return most;
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -46,11 +59,7 @@ AVX512 static int16_t max16_avx512(const void *numbers, size_t count)
     int16_t lanes[STEP];
     for (size_t r = 0; r < REGISTERS; r++)
         _mm512_storeu_si512(lanes + r * LANES, most[r]);
-    for (size_t j = 1; j < STEP; j++)
-        lanes[0] = more16(lanes[j], lanes[0]);
-    for (; i < count; i++)
-        lanes[0] = more16(rz_bench_key16(x[i]), lanes[0]);
-    return lanes[0];
+    return max16_of(lanes, STEP, x + i, count - i);
 }
 
 AVX512 static float max32_avx512(const void *numbers, size_t count)
@@ -67,11 +76,7 @@ AVX512 static float max32_avx512(const void *numbers, size_t count)
     float lanes[STEP];
     for (size_t r = 0; r < REGISTERS; r++)
         _mm512_storeu_ps(lanes + r * LANES, most[r]);
-    for (size_t j = 1; j < STEP; j++)
-        lanes[0] = more32(lanes[j], lanes[0]);
-    for (; i < count; i++)
-        lanes[0] = more32(x[i], lanes[0]);
-    return lanes[0];
+    return max32_of(lanes, STEP, x + i, count - i);
 }
 
 AVX512 static uint64_t read_avx512(const void *bytes, size_t count)
@@ -119,11 +124,7 @@ AVX2 static int16_t max16_avx2(const void *numbers, size_t count)
     int16_t lanes[STEP];
     for (size_t r = 0; r < REGISTERS; r++)
         _mm256_storeu_si256((__m256i_u *)(lanes + r * LANES), most[r]);
-    for (size_t j = 1; j < STEP; j++)
-        lanes[0] = more16(lanes[j], lanes[0]);
-    for (; i < count; i++)
-        lanes[0] = more16(rz_bench_key16(x[i]), lanes[0]);
-    return lanes[0];
+    return max16_of(lanes, STEP, x + i, count - i);
 }
 
 AVX2 static float max32_avx2(const void *numbers, size_t count)
@@ -140,11 +141,7 @@ AVX2 static float max32_avx2(const void *numbers, size_t count)
     float lanes[STEP];
     for (size_t r = 0; r < REGISTERS; r++)
         _mm256_storeu_ps(lanes + r * LANES, most[r]);
-    for (size_t j = 1; j < STEP; j++)
-        lanes[0] = more32(lanes[j], lanes[0]);
-    for (; i < count; i++)
-        lanes[0] = more32(x[i], lanes[0]);
-    return lanes[0];
+    return max32_of(lanes, STEP, x + i, count - i);
 }
 
 AVX2 static uint64_t read_avx2(const void *bytes, size_t count)

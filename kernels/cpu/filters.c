@@ -49,9 +49,8 @@ void rz_filter_tile(const struct rz_filter_row *row, uint32_t tile, float y[RZ_T
     row->passes->tile(row->edits, tile, row->tiles.scale, y);
 }
 
-/* Tiles whose maximum reaches `least`; returns how many. */
-static uint32_t list_tiles(const struct rz_filter_row *row, float least,
-                           struct rz_filter_scratch *scratch)
+uint32_t rz_filter_tiles(const struct rz_filter_row *row, float least,
+                         struct rz_filter_scratch *scratch)
 {
     const struct rz_tiles *tiles = &row->tiles;
     return row->passes->at_least(tiles->max, tiles->padded, least, tiles->padded, scratch->tiles);
@@ -60,7 +59,7 @@ static uint32_t list_tiles(const struct rz_filter_row *row, float least,
 uint32_t rz_filter_collect(const struct rz_filter_row *row, float least, float below,
                            struct rz_filter_scratch *scratch)
 {
-    const uint32_t tiles = list_tiles(row, rz_filter_least(row, least), scratch);
+    const uint32_t tiles = rz_filter_tiles(row, rz_filter_least(row, least), scratch);
     uint32_t count = 0;
     for (uint32_t t = 0; t < tiles; t++) {
         float y[RZ_TILE];
@@ -95,7 +94,7 @@ float rz_filter_bound_of_tiles(const struct rz_filter_row *row, float least, uin
                                struct rz_filter_scratch *scratch)
 {
     const float bound = bound_of_groups(row, k, scratch->values);
-    const uint32_t count = list_tiles(row, bound > least ? bound : least, scratch);
+    const uint32_t count = rz_filter_tiles(row, bound > least ? bound : least, scratch);
     for (uint32_t t = 0; t < count; t++)
         scratch->values[t] = row->tiles.max[scratch->tiles[t]];
     if (count < k)
@@ -123,7 +122,7 @@ float rz_filter_threshold(const struct rz_filter_row *row, const struct rz_sampl
         const float least = rz_min_p_threshold(row->largest, p->min_p);
         threshold = least > threshold ? least : threshold;
     }
-    if (p->top_k > 0 && p->top_k < row->edits->view->vocab_size)
+    if (rz_filter_limits_k(p, row->edits->view->vocab_size))
         threshold = top_k_threshold(row, threshold, p->top_k, scratch);
     return threshold;
 }

@@ -32,6 +32,11 @@ float rz_filter_least(const struct rz_filter_row *row, float y);
 /* rz_filter_tile - the 16 y of a tile. */
 void rz_filter_tile(const struct rz_filter_row *row, uint32_t tile, float y[RZ_TILE]);
 
+/* rz_filter_tiles - scratch->tiles are those whose maximum is at least the logit `least`; returns
+ * how many. */
+uint32_t rz_filter_tiles(const struct rz_filter_row *row, float least,
+                         struct rz_filter_scratch *scratch);
+
 /* rz_filter_collect - every y of at least `least` and below `below`; returns how many. `values` has
  * room for vocab_size. */
 uint32_t rz_filter_collect(const struct rz_filter_row *row, float least, float below,
@@ -42,6 +47,12 @@ uint32_t rz_filter_collect(const struct rz_filter_row *row, float least, float b
  * largest maximum, or `least` if there are not k. */
 float rz_filter_bound_of_tiles(const struct rz_filter_row *row, float least, uint32_t k,
                                struct rz_filter_scratch *scratch);
+
+/* rz_filter_limits_k - does top-k keep less than all ids? */
+static inline bool rz_filter_limits_k(const struct rz_sampling *p, uint32_t vocab_size)
+{
+    return p->top_k > 0 && p->top_k < vocab_size;
+}
 
 /* rz_filter_threshold - the smallest y that min-p and top-k keep. Finite. */
 float rz_filter_threshold(const struct rz_filter_row *row, const struct rz_sampling *p,

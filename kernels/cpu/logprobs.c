@@ -96,8 +96,7 @@ void rz_logprobs_begin(struct rz_logprobs *logprobs, const struct rz_filter_row 
     if (top_count == 0)
         return;
     const float bound = rz_filter_bound_of_tiles(row, least, top_count, scratch);
-    const uint32_t tiles = row->passes->at_least(row->tiles.max, row->tiles.padded, bound,
-                                                 row->tiles.padded, scratch->tiles);
+    const uint32_t tiles = rz_filter_tiles(row, bound, scratch);
     for (uint32_t t = 0; t < tiles; t++)
         offer_tile(logprobs, top_count, scratch->tiles[t]);
 }

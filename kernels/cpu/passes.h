@@ -60,7 +60,8 @@ struct rz_scan {
     uint64_t position;
 
     /* The mass of the row, sketched, without its mask; scale 0: not wanted. Out: it is `mass` *
-     * 2^reference, as long as no y is more than 60 above `reference`, and none is NaN. */
+     * 2^reference, as long as no y is more than 60 above `reference`, and none is NaN; -1 if it was
+     * not wanted. */
     float scale;
     float reference;
     double mass;

@@ -371,7 +371,7 @@ static void scan(struct rz_scan *scan)
             scan_shard(scan, &progress, &view->shards[s]);
     draw_groups(scan, &progress,
                 groups - 1); /* a block may end in a group that it did not begin in */
-    scan->mass = f64_sum(progress.mass);
+    scan->mass = scan->scale != 0.0f ? f64_sum(progress.mass) : -1.0;
     scan->most = lane_max(progress.most);
 
     const uint32_t infinity = dtype == RZ_F32 ? 0x7F800000 : dtype == RZ_F16 ? 0x7C00 : 0x7F80;

@@ -23,9 +23,8 @@
  * surely are, and with all that may be. Mostly the same tile and the same id win either way. If
  * not, the cut is narrowed and the decision taken again.
  *
- * Bounds are raised by a factor of 1 + 2^-20 or more where
- * they are made, which covers the roundings of E, S and the key (a few 2^-52) and of fp32
- * (2^-23).
+ * Bounds are raised by a factor of 1 + 2^-20 or more where they are made, which covers the
+ * roundings of E, S and the key (a few 2^-52) and of fp32 (2^-23).
  */
 #include "kernels/cpu/race.h"
 

@@ -72,11 +72,6 @@ static bool is_greedy(const struct rz_sampling *p)
     return p->temperature < RZ_GREEDY_BELOW;
 }
 
-static bool limits_k(const struct rz_sampling *p, uint32_t vocab_size)
-{
-    return p->top_k > 0 && p->top_k < vocab_size;
-}
-
 /* What the scan does on the way: random words where most tiles will need one, the mass where top-p
  * will ask for it. */
 static void scan(struct draw *draw, const struct rz_logits_view *view)
@@ -84,7 +79,7 @@ static void scan(struct draw *draw, const struct rz_logits_view *view)
     struct rz_sampler *sampler = draw->sampler;
     const struct rz_sampling *p = draw->p;
     const struct rz_edits *edits = &sampler->edits;
-    const bool races = !is_greedy(p) && !limits_k(p, view->vocab_size);
+    const bool races = !is_greedy(p) && !rz_filter_limits_k(p, view->vocab_size);
     draw->words_drawn = races;
     draw->scan = (struct rz_scan){
         .view = view,
@@ -94,7 +89,6 @@ static void scan(struct draw *draw, const struct rz_logits_view *view)
         .words = races ? sampler->race.words : NULL,
         .seed = draw->task->seed,
         .position = draw->task->position,
-        .mass = -1.0,
     };
     const bool weighs = races && p->top_p < 1.0f && !(p->min_p > 0.0f) &&
                         draw->task->draws < RZ_RACE_MANY && !draw->wants_processed &&
@@ -102,8 +96,6 @@ static void scan(struct draw *draw, const struct rz_logits_view *view)
     if (weighs)
         draw->scan.scale = rz_temperature_scale(p->temperature);
     sampler->passes->scan(&draw->scan);
-    if (!weighs)
-        draw->scan.mass = -1.0;
     sampler->counters.tiles_scanned += draw->row.tiles.count;
 }
 
