@@ -129,7 +129,8 @@ static inline void rz_options_init(struct rz_options *options)
  * no room in shm_dir, say; RZ_E_TIMEOUT: names the first rank that is missing; RZ_E_MISMATCH: ranks
  * disagree; RZ_E_PEER_DIED, RZ_E_CLOSED: a rank that had joined is gone; RZ_E_CORRUPT: what has
  * this name is not a job of this version. A rank that fails once others have seen it ends the job
- * for all: they get its status, and its number in the error. On failure nothing is left. */
+ * for all: they get its status, and its number in the error. A rank that comes only after that
+ * finds no job, and gets RZ_E_TIMEOUT. On failure nothing is left. */
 RZ_API int rz_open_local(const struct rz_options *options, const char *name, uint32_t rank,
                          uint32_t world, rz_job **job, struct rz_error *err);
 
