@@ -156,6 +156,11 @@ static inline u32x16 f32_to_i32(f32x16 a)
     return BOTH1(u32x16, _mm256_cvttps_epi32, a);
 }
 
+static inline f32x16 f32_from_i32(u32x16 a)
+{
+    return BOTH1(f32x16, _mm256_cvtepi32_ps, a);
+}
+
 /* ------------------------------------------------------------------------------------------------
  * uint32
  */

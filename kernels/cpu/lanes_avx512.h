@@ -111,6 +111,11 @@ static inline u32x16 f32_to_i32(f32x16 a)
     return _mm512_cvttps_epi32(a);
 }
 
+static inline f32x16 f32_from_i32(u32x16 a)
+{
+    return _mm512_cvtepi32_ps(a);
+}
+
 /* ------------------------------------------------------------------------------------------------
  * uint32
  */

@@ -142,6 +142,11 @@ static inline u32x16 f32_to_i32(f32x16 a)
          a.lane[i] >= -0x1p31f && a.lane[i] < 0x1p31f ? (uint32_t)(int32_t)a.lane[i] : 0x80000000u);
 }
 
+static inline f32x16 f32_from_i32(u32x16 a)
+{
+    EACH(f32x16, 16, (float)(int32_t)a.lane[i]);
+}
+
 /* ------------------------------------------------------------------------------------------------
  * uint32
  */

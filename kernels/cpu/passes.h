@@ -54,15 +54,18 @@ struct rz_scan {
     float *tile_max;      /* [padded tiles] the largest allowed logit, NaN counting as -inf */
     float most;           /* out: the largest of them */
 
-    /* The first words of the tiles' races at a position, or NULL: not wanted. */
-    uint32_t *words; /* [padded tiles] */
+    /* The first words of the tiles' races at a position and the scores that they give the maxima
+     * found here, or NULL: not wanted. */
+    uint32_t *words; /* [padded tiles + 16] */
+    float *scores;   /* [padded tiles] */
     uint64_t seed;
     uint64_t position;
+    float scale; /* y = logit * scale */
 
-    /* The mass of the row, sketched, without its mask; scale 0: not wanted. Out: it is `mass` *
+    /* The mass of the row, sketched, without its mask, if it is wanted. Out: it is `mass` *
      * 2^reference, as long as no y is more than 60 above `reference`, and none is NaN; -1 if it was
      * not wanted. */
-    float scale;
+    bool weighs;
     float reference;
     double mass;
 
@@ -97,21 +100,23 @@ struct rz_passes {
     uint32_t (*at_least)(const float *values, uint32_t padded, float least, uint32_t most,
                          uint32_t *tiles);
 
-    /* The sum of bounds on the masses of all tiles whose maximum reaches `least`: a tile's is at
-     * least its mass, and at most 17.1 times that. `ahead`: memory to fetch meanwhile. */
-    double (*bound)(const struct rz_tiles *tiles, float least, const char *ahead);
-
     /* First words of all groups, at a position. */
     void (*draw)(uint64_t seed, uint64_t position, uint32_t groups, uint32_t *words);
 
-    /* The tiles whose maximum reaches `least` and that have word / 2 <= bound * per_bound, in
-     * order; returns how many. */
-    uint32_t (*reach)(const struct rz_tiles *tiles, float least, const uint32_t *words,
-                      float per_bound, const char *ahead, uint32_t *list);
+    /* First words of these tiles, as many as there are: words[i] is that of tiles[i]. */
+    void (*draw_some)(uint64_t seed, uint64_t position, const uint32_t *tiles, uint32_t count,
+                      uint32_t *words);
 
-    /* The same with bounds that were worked out before, [padded]; 0: not in the race. */
-    uint32_t (*reach_known)(const float *bounds, const uint32_t *words, uint32_t padded,
-                            float per_bound, uint32_t *list);
+    /* Scores: base * scale - log2 of the word + 32, from above: see race.c. */
+    void (*score)(const float *base, float scale, const uint32_t *words, uint32_t padded,
+                  float *scores);
+
+    /* The highest score of those whose base reaches `least`, and which of them reach a score, in
+     * order; that returns how many. `ahead`: memory to fetch meanwhile. */
+    float (*best)(const float *base, float least, const float *scores, uint32_t padded,
+                  const char *ahead);
+    uint32_t (*reach)(const float *base, float least, const float *scores, uint32_t padded,
+                      float score, const char *ahead, uint32_t *list);
 
     /* The 16 y of a tile, edited. */
     void (*tile)(const struct rz_edits *edits, uint32_t tile, float scale, float y[RZ_TILE]);

@@ -9,11 +9,12 @@
  *     E = -log(1 - v) = v + v^2/2 + v^3/3 + ... >= v
  *     w 2^-32 <= v <= (w + 1) 2^-32             w the first 32 of the 64 random bits
  *
- * The winner's key is the row's mass over an exponential variate: below the floor of (mass / 8) it
- * is in one draw of exp(8). So a draw begins with one comparison a tile: can w be small enough for
- * its key to reach the floor? Those that pass run: highest bound first, each worked out exactly,
- * until the next bound is below the best key. If that key is below the floor after all, the draw
- * begins again with a lower one.
+ * so log2 of the key is at most 4 above the tile's score, m - log2(w) + 32, which costs little
+ * enough to be made for every tile while the row is scanned. The tile of the highest score has a
+ * key of at least 2^score, but for E / v: 1.39 at most where v <= 1/2. Tiles whose score is further
+ * below the highest than that have no chance. The others run: highest bound first, each worked out
+ * exactly, until the next bound is below the best key. If that key could be one of a tile that did
+ * not run after all, the draw begins again with more of them.
  *
  * For a single draw the mass of a tile is bounded from its maximum, by a factor of 17 from both
  * sides, and some ten tiles are worked out, whatever the logits are. For many, the masses of all
@@ -24,7 +25,9 @@
  * not, the cut is narrowed and the decision taken again.
  *
  * Bounds are raised by a factor of 1 + 2^-20 or more where they are made, which covers the
- * roundings of E, S and the key (a few 2^-52) and of fp32 (2^-23).
+ * roundings of E, S and the key (a few 2^-52) and of fp32 (2^-23). Scores are in fp32: two roundings
+ * of m, 2^-24 of it each, and 2^-16 for the rest. Tiles more than 200 below the row's largest y
+ * cannot win, since no score differs from m by as much: so it is the largest y that counts.
  */
 #include "kernels/cpu/race.h"
 
@@ -54,24 +57,28 @@ bool rz_race_create(struct rz_race *race, uint32_t vocab_size)
     const uint32_t tiles = rz_tile_count(vocab_size);
     const size_t padded = (size_t)rz_group_count(tiles) * RZ_GROUP;
     *race = (struct rz_race){
+        .words = calloc(padded + RZ_TILE, sizeof *race->words),
+        .scores = malloc(padded * sizeof *race->scores),
+        .own_base = malloc(padded * sizeof *race->own_base),
         .bounds = malloc(padded * sizeof *race->bounds),
-        .words = malloc(padded * sizeof *race->words),
-        .live = malloc(padded * sizeof *race->live),
+        .tiles = malloc(padded * sizeof *race->tiles),
         .reached = malloc(padded * sizeof *race->reached),
         .mass = malloc(tiles * sizeof *race->mass),
         .runners = malloc(padded * sizeof *race->runners),
         .contenders = malloc(padded * sizeof *race->contenders),
     };
-    return race->bounds != NULL && race->words != NULL && race->live != NULL &&
-           race->reached != NULL && race->mass != NULL && race->runners != NULL &&
-           race->contenders != NULL;
+    return race->words != NULL && race->scores != NULL && race->own_base != NULL &&
+           race->bounds != NULL && race->tiles != NULL && race->reached != NULL &&
+           race->mass != NULL && race->runners != NULL && race->contenders != NULL;
 }
 
 void rz_race_destroy(struct rz_race *race)
 {
-    free(race->bounds);
     free(race->words);
-    free(race->live);
+    free(race->scores);
+    free(race->own_base);
+    free(race->bounds);
+    free(race->tiles);
     free(race->reached);
     free(race->mass);
     free(race->runners);
@@ -114,17 +121,61 @@ static float bound_from_mass(struct rz_race *race, uint32_t tile)
     return (float)((double)settled_mass(race, tile) * unit) * (1.0f + 0x1p-20f);
 }
 
-static double bound_from_masses(struct rz_race *race)
+/* Which tiles may have a kept id, by their maxima: all, or a list of few. */
+static void choose_entrants(struct rz_race *race)
 {
-    const struct rz_tiles *tiles = &race->row->tiles;
-    double sum = 0.0;
-    memset(race->mass, 0, tiles->count * sizeof *race->mass);
-    for (uint32_t t = 0; t < tiles->padded; t++) {
-        race->bounds[t] = tiles->max[t] >= race->least ? bound_from_mass(race, t) : 0.0f;
-        sum += (double)race->bounds[t];
+    const struct rz_filter_row *row = race->row;
+    const uint32_t few = row->tiles.count / SPARSE_PART + 1;
+    race->live = NULL;
+    race->padded = row->tiles.padded;
+    race->least = -FLT_MAX;
+    if (race->cut->drop_below <= -FLT_MAX)
+        return;
+    race->least = rz_filter_least(row, race->cut->drop_below);
+    const uint32_t count =
+        row->passes->at_least(row->tiles.max, row->tiles.padded, race->least, few, race->tiles);
+    if (count > few)
+        return;
+    race->live = race->tiles;
+    race->padded = (count + RZ_TILE - 1) / RZ_TILE * RZ_TILE;
+    for (uint32_t i = count; i < race->padded; i++)
+        race->tiles[i] = 0; /* of base -inf */
+    for (uint32_t i = 0; i < race->padded; i++)
+        race->own_base[i] = i < count ? row->tiles.max[race->tiles[i]] : -INFINITY;
+    race->base = race->own_base;
+}
+
+static uint32_t tile_of(const struct rz_race *race, uint32_t entrant)
+{
+    return race->live != NULL ? race->live[entrant] : entrant;
+}
+
+/* At least log2 of a bound: its bits as an integer are 2^23 (log2 + 127), but for the bend of log2,
+ * which is less than 0.0861. */
+static float log2_of_bound(float bound)
+{
+    return bound > 0.0f ? (float)rz_float_bits(bound) * 0x1p-23f - 127.0f + 0.0862f : -INFINITY;
+}
+
+/* The base of entrants from their exact masses. */
+static void base_on_masses(struct rz_race *race)
+{
+    const float *max = race->row->tiles.max;
+    memset(race->mass, 0, race->row->tiles.count * sizeof *race->mass);
+    for (uint32_t i = 0; i < race->padded; i++) {
+        const uint32_t tile = tile_of(race, i);
+        const bool in_race = race->base[i] >= race->least && max[tile] >= race->least;
+        const float bound = in_race ? bound_from_mass(race, tile) : 0.0f;
+        race->own_base[i] = log2_of_bound(bound);
+        if (in_race)
+            race->bounds[tile] = bound;
     }
+    race->base = race->own_base;
+    race->scale = 1.0f;
+    race->least = -FLT_MAX;
+    race->slack = 0x1p-12f;
+    race->handicap = (double)race->row->tiles.exponent + 0x1p-12;
     race->counters->mass_passes++;
-    return sum;
 }
 
 void rz_race_begin(struct rz_race *race, const struct rz_filter_row *row, struct rz_cut *cut,
@@ -137,19 +188,14 @@ void rz_race_begin(struct rz_race *race, const struct rz_filter_row *row, struct
     race->ahead = ahead;
     race->counters = counters;
     race->many = draws >= RZ_RACE_MANY;
-    const bool all = cut->drop_below <= -FLT_MAX;
-    race->least = all ? -FLT_MAX : rz_filter_least(row, cut->drop_below);
-
-    /* From maxima a tile is taken for up to 17 times what it is, usually for 3 to 8 times. Whatever
-     * the floor is, no draw depends on it. */
-    race->floor = race->many ? bound_from_masses(race) / 8.0
-                             : row->passes->bound(&row->tiles, race->least, ahead) / 32.0;
-    const uint32_t few = row->tiles.count / SPARSE_PART + 1;
-    race->sparse = false;
-    if (!all) {
-        race->live_count =
-            row->passes->at_least(row->tiles.max, row->tiles.padded, race->least, few, race->live);
-        race->sparse = race->live_count <= few;
+    race->base = row->tiles.max;
+    race->scale = row->tiles.scale;
+    choose_entrants(race);
+    if (race->many) {
+        base_on_masses(race);
+    } else {
+        race->slack = 0x1p-12f + (fabsf(row->largest) + 256.0f) * 0x1p-21f;
+        race->handicap = 4.0 + (double)race->slack;
     }
 }
 
@@ -157,11 +203,19 @@ void rz_race_begin(struct rz_race *race, const struct rz_filter_row *row, struct
  * Who runs
  */
 
-static uint32_t draw_word(const struct rz_race *race, uint64_t position, uint32_t tile)
+/* The words and scores of the entrants. */
+static void score_entrants(struct rz_race *race, uint64_t position, enum rz_race_known known)
 {
-    const struct rz_philox_words call =
-        rz_philox4x32(race->seed, rz_race_call(tile), position, RZ_STREAM_RACE);
-    return call.word[rz_race_word(tile)];
+    const struct rz_passes *passes = race->row->passes;
+    if (race->live != NULL && known == RZ_NOT_DRAWN)
+        passes->draw_some(race->seed, position, race->live, race->padded, race->words);
+    else if (race->live != NULL)
+        for (uint32_t i = 0; i < race->padded; i++)
+            race->words[i] = race->words[race->live[i]];
+    else if (known == RZ_NOT_DRAWN)
+        passes->draw(race->seed, position, race->padded / RZ_GROUP, race->words);
+    if (known != RZ_SCORED || race->live != NULL || race->many)
+        passes->score(race->base, race->scale, race->words, race->padded, race->scores);
 }
 
 /* The chord over 2^x, as the passes have it, and a little more. */
@@ -186,40 +240,15 @@ static void add_runner(struct rz_race *race, uint32_t *count, uint32_t tile, uin
     };
 }
 
-/* All tiles that are in the race. */
-static uint32_t gather_all(struct rz_race *race, uint64_t position)
+/* The entrants of at least this score. */
+static uint32_t gather_runners(struct rz_race *race, float score)
 {
-    uint32_t count = 0;
-    for (uint32_t t = 0; t < race->row->tiles.count; t++)
-        if (race->row->tiles.max[t] >= race->least)
-            add_runner(race, &count, t, draw_word(race, position, t));
-    return count;
-}
-
-/* The tiles whose key can reach `floor`. */
-static uint32_t gather_runners(struct rz_race *race, uint64_t position, double floor)
-{
-    const struct rz_filter_row *row = race->row;
-    if (!(floor > 0.0))
-        return gather_all(race, position);
-    const double per_bound = 0x1p+31 * (1.0 + 0x1p-20) / floor; /* w / 2 <= bound * this */
-    uint32_t count = 0;
-    if (race->sparse) {
-        for (uint32_t i = 0; i < race->live_count; i++) {
-            const uint32_t tile = race->live[i];
-            const uint32_t word = draw_word(race, position, tile);
-            if ((double)(word >> 1) <= (double)bound_of_tile(race, tile) * per_bound)
-                add_runner(race, &count, tile, word);
-        }
-        return count;
-    }
     const uint32_t reached =
-        race->many ? row->passes->reach_known(race->bounds, race->words, row->tiles.padded,
-                                              (float)per_bound, race->reached)
-                   : row->passes->reach(&row->tiles, race->least, race->words, (float)per_bound,
-                                        race->ahead + (size_t)row->tiles.padded * 4, race->reached);
+        race->row->passes->reach(race->base, race->least, race->scores, race->padded, score,
+                                 race->ahead + (size_t)race->padded * 4, race->reached);
+    uint32_t count = 0;
     for (uint32_t i = 0; i < reached; i++)
-        add_runner(race, &count, race->reached[i], race->words[race->reached[i]]);
+        add_runner(race, &count, tile_of(race, race->reached[i]), race->words[race->reached[i]]);
     return count;
 }
 
@@ -238,6 +267,13 @@ static struct rz_race_runner take_highest(struct rz_race_runner *runners, uint32
 /* ------------------------------------------------------------------------------------------------
  * Who wins
  */
+
+/* More than the key of any entrant of less score. */
+static struct rz_key key_above_score(const struct rz_race *race, float score)
+{
+    const double log2_key = (double)score + race->handicap, exponent = floor(log2_key);
+    return (struct rz_key){RZ_MASS_ONE * rz_exp2(log2_key - exponent) * (1.0 + 0x1p-20), exponent};
+}
 
 /* A key that is relative to the row's exponent. */
 static struct rz_key row_key(const struct rz_race *race, double key)
@@ -424,21 +460,25 @@ static bool decide(struct rz_race *race, uint64_t position, uint32_t count, uint
     }
 }
 
-uint32_t rz_race_run(struct rz_race *race, uint64_t position, bool drawn)
+uint32_t rz_race_run(struct rz_race *race, uint64_t position, enum rz_race_known known)
 {
-    const struct rz_filter_row *row = race->row;
-    if (!drawn && !race->sparse)
-        row->passes->draw(race->seed, position, row->tiles.padded / RZ_GROUP, race->words);
-
+    /* How far below the highest score a tile may be and run: what is known of that one's key, and
+     * what bounds leave open; then more; then any. */
+    static const float lowered[] = {1.0f, 10.0f};
+    const float first = race->many ? 0.0f : 4.0f;
+    const bool scored = fabsf(race->row->largest) < 0x1p+100f;
+    score_entrants(race, position, known);
+    const float best = race->row->passes->best(race->base, race->least, race->scores, race->padded,
+                                               race->ahead);
     uint32_t id = 0;
-    for (uint32_t attempt = 0;; attempt++) {
-        static const double lowered[] = {1.0, 16.0};
-        const double floor = /* at last 0: every tile runs */
-            attempt < sizeof lowered / sizeof lowered[0] ? race->floor / lowered[attempt] : 0.0;
-        const uint32_t runners = gather_runners(race, position, floor);
+    for (uint32_t attempt = scored ? 0 : 2;; attempt++) {
+        const bool any = attempt >= sizeof lowered / sizeof lowered[0];
+        const float score =
+            any ? -INFINITY : best - first - lowered[attempt] - 2.0f * race->slack;
+        const uint32_t runners = gather_runners(race, score);
         const uint32_t contenders = gather_contenders(race, position, runners);
         if (decide(race, position, contenders, &id) &&
-            !rz_key_less(race->contenders[0].least_key, row_key(race, floor)))
+            (any || !rz_key_less(race->contenders[0].least_key, key_above_score(race, score))))
             return id;
     }
 }

@@ -21,15 +21,23 @@ struct rz_race {
     struct rz_sampler_counters *counters;
     uint64_t seed;
     const char *ahead; /* memory to fetch while there is nothing else to fetch */
-    double floor;      /* the winner's key is rarely below; relative to 2^exponent of the row */
-    float least;       /* tiles whose maximum is less are not in the race */
     bool many;         /* draws: `bounds` and `mass` are used */
-    bool sparse;       /* few tiles have a kept id: those of `live` */
-    uint32_t live_count;
 
+    /* The entrants: all tiles, or the few of `live` if that is not NULL. Those whose base is less
+     * than `least` are not in the race after all. */
+    const uint32_t *live;
+    uint32_t padded;   /* entrants, in whole lanes */
+    const float *base; /* [padded]: base * scale is about log2 of an entrant's mass */
+    float scale;
+    float least;
+    float slack;       /* what is rounded in a score */
+    double handicap;   /* log2 of a key is at most this above the score, relative to RZ_MASS_ONE */
+
+    uint32_t *words;   /* [padded tiles + 16] the first words of a draw, of each entrant */
+    float *scores;     /* [padded tiles] base * scale - log2(word) + 32, from above */
+    float *own_base;   /* [padded tiles] */
     float *bounds;     /* [padded tiles] at least the tile's mass; 0 if it is not in the race */
-    uint32_t *words;   /* [padded tiles] the first words of a draw */
-    uint32_t *live;    /* [padded tiles] */
+    uint32_t *tiles;   /* [padded tiles] */
     uint32_t *reached; /* [padded tiles] */
     uint64_t *mass;    /* [tiles] S, 0 if not worked out yet */
     struct rz_race_runner *runners;       /* [padded tiles] */
@@ -49,7 +57,11 @@ void rz_race_begin(struct rz_race *race, const struct rz_filter_row *row, struct
 /* So many draws of a row are worth settling its cut and working out the masses of all tiles. */
 #define RZ_RACE_MANY 16u
 
-/* rz_race_run - the id drawn at a position. `drawn`: race->words has this position's words. */
-uint32_t rz_race_run(struct rz_race *race, uint64_t position, bool drawn);
+/* What is there already for a position: nothing, race->words of all tiles, or race->scores too, of
+ * all tiles from their maxima. */
+enum rz_race_known { RZ_NOT_DRAWN, RZ_DRAWN, RZ_SCORED };
+
+/* rz_race_run - the id drawn at a position. */
+uint32_t rz_race_run(struct rz_race *race, uint64_t position, enum rz_race_known known);
 
 #endif

@@ -59,7 +59,7 @@ struct draw {
     struct rz_scan scan;
     struct rz_filter_row row; /* of the edited logits */
     float most;               /* the largest edited logit */
-    bool words_drawn;         /* with the scan */
+    enum rz_race_known known; /* of the first draw, from the scan */
     bool wants_raw, wants_processed;
 };
 
@@ -72,30 +72,32 @@ static bool is_greedy(const struct rz_sampling *p)
     return p->temperature < RZ_GREEDY_BELOW;
 }
 
-/* What the scan does on the way: random words where most tiles will need one, the mass where top-p
- * will ask for it. */
+/* What the scan does on the way: random words and scores where most tiles will need one, the mass
+ * where top-p will ask for it. */
 static void scan(struct draw *draw, const struct rz_logits_view *view)
 {
     struct rz_sampler *sampler = draw->sampler;
     const struct rz_sampling *p = draw->p;
     const struct rz_edits *edits = &sampler->edits;
     const bool races = !is_greedy(p) && !rz_filter_limits_k(p, view->vocab_size);
-    draw->words_drawn = races;
     draw->scan = (struct rz_scan){
         .view = view,
         .row = draw->task->logits_row,
         .mask = edits->mask,
         .tile_max = sampler->tile_max,
         .words = races ? sampler->race.words : NULL,
+        .scores = sampler->race.scores,
         .seed = draw->task->seed,
         .position = draw->task->position,
+        .scale = is_greedy(p) ? 0.0f : rz_temperature_scale(p->temperature),
+        .weighs = races && p->top_p < 1.0f && !(p->min_p > 0.0f) &&
+                  draw->task->draws < RZ_RACE_MANY && !draw->wants_processed &&
+                  edits->mask == NULL && edits->touched_count == 0,
     };
-    const bool weighs = races && p->top_p < 1.0f && !(p->min_p > 0.0f) &&
-                        draw->task->draws < RZ_RACE_MANY && !draw->wants_processed &&
-                        edits->mask == NULL && edits->touched_count == 0;
-    if (weighs)
-        draw->scan.scale = rz_temperature_scale(p->temperature);
     sampler->passes->scan(&draw->scan);
+    draw->known = !races ? RZ_NOT_DRAWN
+                  : draw->scan.nan || edits->touched_count > 0 ? RZ_DRAWN /* other maxima */
+                                                               : RZ_SCORED;
     sampler->counters.tiles_scanned += draw->row.tiles.count;
 }
 
@@ -221,8 +223,8 @@ static void draw_by_race(struct draw *draw, struct rz_result *results)
     rz_race_begin(&sampler->race, &draw->row, &cut, task->seed, task->draws, next_row(draw),
                   &sampler->counters);
     for (uint32_t i = 0; i < task->draws; i++)
-        results[i].id =
-            (int32_t)rz_race_run(&sampler->race, task->position + i, i == 0 && draw->words_drawn);
+        results[i].id = (int32_t)rz_race_run(&sampler->race, task->position + i,
+                                             i == 0 ? draw->known : RZ_NOT_DRAWN);
     if (draw->wants_processed)
         report(draw, &draw->row, false, false, cut.drop_below, results);
 }
