@@ -30,7 +30,7 @@ struct rz_edits {
     uint32_t *tile_epoch;          /* [tiles]: the last row that touched the tile */
     uint32_t *touched;             /* [vocab_size] ids that have an entry in this row */
     uint32_t touched_count;
-    uint32_t *touched_tiles; /* [tiles] tiles that such an id is in, each once */
+    uint32_t *touched_tiles; /* [tiles + 16] tiles that such an id is in, each once; any behind */
     uint32_t touched_tile_count;
     const uint32_t *mask; /* bits of allowed ids, or NULL: all */
     uint32_t *mask_words; /* [ceil(vocab_size / 32)], for a mask made here */

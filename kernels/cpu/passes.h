@@ -54,13 +54,12 @@ struct rz_scan {
     float *tile_max;      /* [padded tiles] the largest allowed logit, NaN counting as -inf */
     float most;           /* out: the largest of them */
 
-    /* The first words of the tiles' races at a position and the scores that they give the maxima
-     * found here, or NULL: not wanted. */
-    uint32_t *words; /* [padded tiles + 16] */
-    float *scores;   /* [padded tiles] */
+    float scale; /* y = logit * scale, for what follows */
+
+    /* The scores of the tiles at a position, from the maxima found here, or NULL: not wanted. */
+    float *scores; /* [padded tiles] */
     uint64_t seed;
     uint64_t position;
-    float scale; /* y = logit * scale */
 
     /* The mass of the row, sketched, without its mask, if it is wanted. Out: it is `mass` *
      * 2^reference, as long as no y is more than 60 above `reference`, and none is NaN; -1 if it was
@@ -100,16 +99,14 @@ struct rz_passes {
     uint32_t (*at_least)(const float *values, uint32_t padded, float least, uint32_t most,
                          uint32_t *tiles);
 
-    /* First words of all groups, at a position. */
-    void (*draw)(uint64_t seed, uint64_t position, uint32_t groups, uint32_t *words);
+    /* The first words of the races of these tiles: words[i] is that of tiles[i]. */
+    void (*draw)(uint64_t seed, uint64_t position, const uint32_t *tiles, uint32_t count,
+                 uint32_t *words);
 
-    /* First words of these tiles, as many as there are: words[i] is that of tiles[i]. */
-    void (*draw_some)(uint64_t seed, uint64_t position, const uint32_t *tiles, uint32_t count,
-                      uint32_t *words);
-
-    /* Scores: base * scale - log2 of the word + 32, from above: see race.c. */
-    void (*score)(const float *base, float scale, const uint32_t *words, uint32_t padded,
-                  float *scores);
+    /* Scores: base * scale - log2(first word) + 32, from above: see race.c. Of all tiles, or of
+     * those in `tiles`, which base and scores then belong to. All are padded to whole lanes. */
+    void (*score)(uint64_t seed, uint64_t position, const uint32_t *tiles, const float *base,
+                  float scale, uint32_t padded, float *scores);
 
     /* The highest score of those whose base reaches `least`, and which of them reach a score, in
      * order; that returns how many. `ahead`: memory to fetch meanwhile. */

@@ -138,39 +138,36 @@ static inline void draw_8(const struct keys *keys, u64x8 calls, uint64_t positio
     u64_store_low(words + 3 * stride, c3);
 }
 
+/* The words of a group's tiles, in order. */
 static inline void draw_group(const struct keys *keys, uint32_t group, uint64_t position,
-                              uint32_t *words)
+                              uint32_t words[RZ_GROUP])
 {
     static const uint64_t counts[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const u64x8 first = u64_set(group * RZ_GROUP_CALLS);
-    uint32_t *to = words + (size_t)group * RZ_GROUP;
-    draw_8(keys, u64_add(first, u64_load(counts)), position, to, 16);
-    draw_8(keys, u64_add(first, u64_load(counts + 8)), position, to + 8, 16);
+    draw_8(keys, u64_add(first, u64_load(counts)), position, words, 16);
+    draw_8(keys, u64_add(first, u64_load(counts + 8)), position, words + 8, 16);
 }
 
-static void draw(uint64_t seed, uint64_t position, uint32_t groups, uint32_t *words)
+/* The words of these tiles, 8 at most. */
+static inline void draw_tiles(const struct keys *keys, const uint32_t *tiles, uint32_t count,
+                              uint64_t position, uint32_t *words)
+{
+    uint64_t calls[8] = {0};
+    uint32_t drawn[4 * 8];
+    for (uint32_t i = 0; i < count; i++)
+        calls[i] = rz_race_call(tiles[i]);
+    draw_8(keys, u64_load(calls), position, drawn, 8);
+    for (uint32_t i = 0; i < count; i++)
+        words[i] = drawn[rz_race_word(tiles[i]) * 8 + i];
+}
+
+static void draw(uint64_t seed, uint64_t position, const uint32_t *tiles, uint32_t count,
+                 uint32_t *words)
 {
     struct keys keys;
     schedule(seed, &keys);
-    for (uint32_t group = 0; group < groups; group++)
-        draw_group(&keys, group, position, words);
-}
-
-static void draw_some(uint64_t seed, uint64_t position, const uint32_t *tiles, uint32_t count,
-                      uint32_t *words)
-{
-    struct keys keys;
-    schedule(seed, &keys);
-    for (uint32_t i = 0; i < count; i += 8) {
-        const uint32_t some = count - i < 8 ? count - i : 8;
-        uint64_t calls[8] = {0};
-        uint32_t drawn[4 * 8];
-        for (uint32_t j = 0; j < some; j++)
-            calls[j] = rz_race_call(tiles[i + j]);
-        draw_8(&keys, u64_load(calls), position, drawn, 8);
-        for (uint32_t j = 0; j < some; j++)
-            words[i + j] = drawn[rz_race_word(tiles[i + j]) * 8 + j];
-    }
+    for (uint32_t i = 0; i < count; i += 8)
+        draw_tiles(&keys, tiles + i, count - i < 8 ? count - i : 8, position, words + i);
 }
 
 /* Scores of 16 tiles. The logarithm is the chord over log2, which is never above it: the bits of a
@@ -183,11 +180,22 @@ static inline f32x16 score_16(f32x16 base, f32x16 scale, const uint32_t *words)
     return f32_mul_add(bits, f32_set(-0x1p-23f), f32_mul_add(base, scale, f32_set(126.0f + 32.0f)));
 }
 
-static void score(const float *base, float scale, const uint32_t *words, uint32_t padded,
-                  float *scores)
+static void score(uint64_t seed, uint64_t position, const uint32_t *tiles, const float *base,
+                  float scale, uint32_t padded, float *scores)
 {
-    for (uint32_t i = 0; i < padded; i += LANES)
-        f32_store(scores + i, score_16(f32_load(base + i), f32_set(scale), words + i));
+    struct keys keys;
+    uint32_t words[RZ_GROUP];
+    schedule(seed, &keys);
+    for (uint32_t i = 0; i < padded; i += LANES) {
+        if (tiles != NULL) {
+            draw_tiles(&keys, tiles + i, 8, position, words);
+            draw_tiles(&keys, tiles + i + 8, 8, position, words + 8);
+        } else if (i % RZ_GROUP == 0) {
+            draw_group(&keys, i / RZ_GROUP, position, words);
+        }
+        const uint32_t *from = tiles != NULL ? words : words + i % RZ_GROUP;
+        f32_store(scores + i, score_16(f32_load(base + i), f32_set(scale), from));
+    }
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -232,8 +240,9 @@ struct progress {
     f32x16 most;
     f64x8 mass;
     bool any_block;
-    uint32_t groups, groups_drawn;
     struct keys keys;
+    uint32_t groups_drawn;
+    uint32_t words[2 * RZ_GROUP]; /* of the last two */
 };
 
 /* The bits of the allowed ids of 16 tiles, two tiles a word; none past the last tile. */
@@ -266,13 +275,15 @@ INLINED void sketch_block(struct rz_scan *scan, struct progress *progress, const
     progress->mass = f64_add(progress->mass, f64_from_both(sum));
 }
 
-/* The words of the groups up to `last`, if they are wanted. */
-static inline void draw_groups(const struct rz_scan *scan, struct progress *progress, uint32_t last)
+/* The scores of 16 tiles with these maxima. Words are drawn a group ahead: they cannot be loaded as
+ * wide as here while they are still being stored. */
+INLINED f32x16 score_block(const struct rz_scan *scan, struct progress *progress, uint32_t tile,
+                           f32x16 most)
 {
-    if (scan->words != NULL)
-        for (; progress->groups_drawn <= last && progress->groups_drawn < progress->groups;
-             progress->groups_drawn++)
-            draw_group(&progress->keys, progress->groups_drawn, scan->position, scan->words);
+    for (; progress->groups_drawn <= tile / RZ_GROUP + 1; progress->groups_drawn++)
+        draw_group(&progress->keys, progress->groups_drawn, scan->position,
+                   progress->words + progress->groups_drawn % 2 * RZ_GROUP);
+    return score_16(most, f32_set(scan->scale), progress->words + tile % (2 * RZ_GROUP));
 }
 
 /* The 16 tiles at `at`, the first of which is `tile`: their maxima, and whatever else is wanted
@@ -290,13 +301,12 @@ INLINED f32x16 scan_block(struct rz_scan *scan, struct progress *progress, const
     progress->most = f32_max(progress->most, most);
     if (scan->weighs)
         sketch_block(scan, progress, at, dtype, most);
-    draw_groups(scan, progress, (tile + BLOCK_TILES - 1) / RZ_GROUP);
     return most;
 }
 
-/* Ids first .. last-1 of a shard, which are less than a block or do not begin with a tile: from a
- * block that is -inf elsewhere. The first part of its first tile may be in a shard before. */
-static void scan_rest(struct rz_scan *scan, struct progress *progress, const char *at,
+/* Ids first .. last-1 of a shard, which are a part of a block: from a block that is -inf elsewhere.
+ * The first part of their first tile may be in a shard before. */
+static void scan_part(struct rz_scan *scan, struct progress *progress, const char *at,
                       uint32_t first, uint32_t last)
 {
     const enum rz_dtype dtype = scan->view->dtype;
@@ -312,21 +322,21 @@ static void scan_rest(struct rz_scan *scan, struct progress *progress, const cha
             block.half[i] = dtype == RZ_F16 ? 0xFC00 : 0xFF80;
     }
     const size_t bytes = bytes_of(dtype);
-    memcpy((char *)&block + first % RZ_TILE * bytes, at, (last - first) * bytes);
+    memcpy((char *)&block + first % BLOCK_IDS * bytes, at, (last - first) * bytes);
 
-    const uint32_t tile = first / RZ_TILE;
-    float most[BLOCK_TILES];
-    f32_store(most, scan_block(scan, progress, (const char *)&block, dtype, masked, tile));
-    if (first % RZ_TILE != 0 && scan->tile_max[tile] > most[0])
-        most[0] = scan->tile_max[tile];
-    for (uint32_t t = tile; t <= (last - 1) / RZ_TILE; t++)
-        scan->tile_max[t] = most[t - tile];
-    if (scan->words == NULL)
-        return;
-    float scores[BLOCK_TILES];
-    f32_store(scores, score_16(f32_load(most), f32_set(scan->scale), scan->words + tile));
-    for (uint32_t t = tile; t <= (last - 1) / RZ_TILE; t++)
-        scan->scores[t] = scores[t - tile];
+    const uint32_t block_tile = first / BLOCK_IDS * BLOCK_TILES, tile = first / RZ_TILE;
+    float most[BLOCK_TILES], scores[BLOCK_TILES];
+    f32_store(most, scan_block(scan, progress, (const char *)&block, dtype, masked, block_tile));
+    float *first_most = &most[tile - block_tile];
+    if (first % RZ_TILE != 0 && scan->tile_max[tile] > *first_most)
+        *first_most = scan->tile_max[tile];
+    if (scan->scores != NULL)
+        f32_store(scores, score_block(scan, progress, block_tile, f32_load(most)));
+    for (uint32_t t = tile; t <= (last - 1) / RZ_TILE; t++) {
+        scan->tile_max[t] = most[t - block_tile];
+        if (scan->scores != NULL)
+            scan->scores[t] = scores[t - block_tile];
+    }
 }
 
 /* Ids first .. last-1 of a shard; `at` is the first. */
@@ -334,19 +344,16 @@ INLINED void scan_ids(struct rz_scan *scan, struct progress *progress, const cha
                       enum rz_dtype dtype, bool masked, uint32_t first, uint32_t last)
 {
     while (first < last) {
-        uint32_t next = first + BLOCK_IDS;
-        if (first % RZ_TILE != 0)
-            next = first / RZ_TILE * RZ_TILE + RZ_TILE;
-        if (first % RZ_TILE == 0 && next <= last) {
-            const f32x16 most = scan_block(scan, progress, at, dtype, masked, first / RZ_TILE);
-            f32_store(scan->tile_max + first / RZ_TILE, most);
-            if (scan->words != NULL)
-                f32_store(
-                    scan->scores + first / RZ_TILE,
-                    score_16(most, f32_set(scan->scale), scan->words + first / RZ_TILE));
+        uint32_t next = first / BLOCK_IDS * BLOCK_IDS + BLOCK_IDS;
+        if (first % BLOCK_IDS == 0 && next <= last) {
+            const uint32_t tile = first / RZ_TILE;
+            const f32x16 most = scan_block(scan, progress, at, dtype, masked, tile);
+            f32_store(scan->tile_max + tile, most);
+            if (scan->scores != NULL)
+                f32_store(scan->scores + tile, score_block(scan, progress, tile, most));
         } else {
             next = next < last ? next : last;
-            scan_rest(scan, progress, at, first, next);
+            scan_part(scan, progress, at, first, next);
         }
         at += (next - first) * bytes_of(dtype);
         first = next;
@@ -408,15 +415,13 @@ static void scan(struct rz_scan *scan)
     const uint32_t tiles = rz_tile_count(view->vocab_size), groups = rz_group_count(tiles);
     for (uint32_t t = tiles; t < groups * RZ_GROUP; t++) {
         scan->tile_max[t] = -INFINITY;
-        if (scan->words != NULL)
+        if (scan->scores != NULL)
             scan->scores[t] = -INFINITY;
     }
 
-    struct progress progress = {.watch = watch_none(),
-                                .most = f32_set(-INFINITY),
-                                .mass = f64_set(0.0),
-                                .groups = groups};
-    if (scan->words != NULL)
+    struct progress progress = {
+        .watch = watch_none(), .most = f32_set(-INFINITY), .mass = f64_set(0.0)};
+    if (scan->scores != NULL)
         schedule(scan->seed, &progress.keys);
     for (uint32_t s = 0; s < view->shard_count; s++)
         if (view->shards[s].first < view->vocab_size)
@@ -784,7 +789,6 @@ const struct rz_passes RZ_PASSES = {
     .kth_largest = kth_largest,
     .at_least = at_least,
     .draw = draw,
-    .draw_some = draw_some,
     .score = score,
     .best = best,
     .reach = reach,

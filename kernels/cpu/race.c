@@ -57,29 +57,29 @@ bool rz_race_create(struct rz_race *race, uint32_t vocab_size)
     const uint32_t tiles = rz_tile_count(vocab_size);
     const size_t padded = (size_t)rz_group_count(tiles) * RZ_GROUP;
     *race = (struct rz_race){
-        .words = calloc(padded + RZ_TILE, sizeof *race->words),
         .scores = malloc(padded * sizeof *race->scores),
         .own_base = malloc(padded * sizeof *race->own_base),
         .bounds = malloc(padded * sizeof *race->bounds),
         .tiles = malloc(padded * sizeof *race->tiles),
         .reached = malloc(padded * sizeof *race->reached),
+        .words = malloc(padded * sizeof *race->words),
         .mass = malloc(tiles * sizeof *race->mass),
         .runners = malloc(padded * sizeof *race->runners),
         .contenders = malloc(padded * sizeof *race->contenders),
     };
-    return race->words != NULL && race->scores != NULL && race->own_base != NULL &&
-           race->bounds != NULL && race->tiles != NULL && race->reached != NULL &&
+    return race->scores != NULL && race->own_base != NULL && race->bounds != NULL &&
+           race->tiles != NULL && race->reached != NULL && race->words != NULL &&
            race->mass != NULL && race->runners != NULL && race->contenders != NULL;
 }
 
 void rz_race_destroy(struct rz_race *race)
 {
-    free(race->words);
     free(race->scores);
     free(race->own_base);
     free(race->bounds);
     free(race->tiles);
     free(race->reached);
+    free(race->words);
     free(race->mass);
     free(race->runners);
     free(race->contenders);
@@ -203,21 +203,6 @@ void rz_race_begin(struct rz_race *race, const struct rz_filter_row *row, struct
  * Who runs
  */
 
-/* The words and scores of the entrants. */
-static void score_entrants(struct rz_race *race, uint64_t position, enum rz_race_known known)
-{
-    const struct rz_passes *passes = race->row->passes;
-    if (race->live != NULL && known == RZ_NOT_DRAWN)
-        passes->draw_some(race->seed, position, race->live, race->padded, race->words);
-    else if (race->live != NULL)
-        for (uint32_t i = 0; i < race->padded; i++)
-            race->words[i] = race->words[race->live[i]];
-    else if (known == RZ_NOT_DRAWN)
-        passes->draw(race->seed, position, race->padded / RZ_GROUP, race->words);
-    if (known != RZ_SCORED || race->live != NULL || race->many)
-        passes->score(race->base, race->scale, race->words, race->padded, race->scores);
-}
-
 /* The chord over 2^x, as the passes have it, and a little more. */
 static float bound_of_tile(const struct rz_race *race, uint32_t tile)
 {
@@ -229,11 +214,11 @@ static float bound_of_tile(const struct rz_race *race, uint32_t tile)
     return rz_float_from_bits((uint32_t)bits) * ((float)RZ_TILE * (1.0f + 0x1p-9f));
 }
 
-static void add_runner(struct rz_race *race, uint32_t *count, uint32_t tile, uint32_t word)
+static struct rz_race_runner make_runner(const struct rz_race *race, uint32_t tile, uint32_t word)
 {
     const double v = (double)word * 0x1p-32;
     const double e = v + v * v * (0.5 + v * (1.0 / 3.0));
-    race->runners[(*count)++] = (struct rz_race_runner){
+    return (struct rz_race_runner){
         .tile = tile,
         .word = word,
         .key_bound = (double)bound_of_tile(race, tile) * (1.0 + 0x1p-20) / (e + 0x1p-66),
@@ -241,15 +226,17 @@ static void add_runner(struct rz_race *race, uint32_t *count, uint32_t tile, uin
 }
 
 /* The entrants of at least this score. */
-static uint32_t gather_runners(struct rz_race *race, float score)
+static uint32_t gather_runners(struct rz_race *race, uint64_t position, float score)
 {
     const uint32_t reached =
         race->row->passes->reach(race->base, race->least, race->scores, race->padded, score,
                                  race->ahead + (size_t)race->padded * 4, race->reached);
-    uint32_t count = 0;
     for (uint32_t i = 0; i < reached; i++)
-        add_runner(race, &count, tile_of(race, race->reached[i]), race->words[race->reached[i]]);
-    return count;
+        race->reached[i] = tile_of(race, race->reached[i]);
+    race->row->passes->draw(race->seed, position, race->reached, reached, race->words);
+    for (uint32_t i = 0; i < reached; i++)
+        race->runners[i] = make_runner(race, race->reached[i], race->words[i]);
+    return reached;
 }
 
 /* Take the runner with the highest bound off the list of `count`. */
@@ -460,22 +447,24 @@ static bool decide(struct rz_race *race, uint64_t position, uint32_t count, uint
     }
 }
 
-uint32_t rz_race_run(struct rz_race *race, uint64_t position, enum rz_race_known known)
+uint32_t rz_race_run(struct rz_race *race, uint64_t position, bool scored)
 {
     /* How far below the highest score a tile may be and run: what is known of that one's key, and
      * what bounds leave open; then more; then any. */
     static const float lowered[] = {1.0f, 10.0f};
     const float first = race->many ? 0.0f : 4.0f;
-    const bool scored = fabsf(race->row->largest) < 0x1p+100f;
-    score_entrants(race, position, known);
+    const bool bounded = fabsf(race->row->largest) < 0x1p+100f;
+    if (!scored || race->live != NULL || race->many)
+        race->row->passes->score(race->seed, position, race->live, race->base, race->scale,
+                                 race->padded, race->scores);
     const float best = race->row->passes->best(race->base, race->least, race->scores, race->padded,
                                                race->ahead);
     uint32_t id = 0;
-    for (uint32_t attempt = scored ? 0 : 2;; attempt++) {
+    for (uint32_t attempt = bounded ? 0 : 2;; attempt++) {
         const bool any = attempt >= sizeof lowered / sizeof lowered[0];
         const float score =
             any ? -INFINITY : best - first - lowered[attempt] - 2.0f * race->slack;
-        const uint32_t runners = gather_runners(race, score);
+        const uint32_t runners = gather_runners(race, position, score);
         const uint32_t contenders = gather_contenders(race, position, runners);
         if (decide(race, position, contenders, &id) &&
             (any || !rz_key_less(race->contenders[0].least_key, key_above_score(race, score))))

@@ -33,12 +33,12 @@ struct rz_race {
     float slack;       /* what is rounded in a score */
     double handicap;   /* log2 of a key is at most this above the score, relative to RZ_MASS_ONE */
 
-    uint32_t *words;   /* [padded tiles + 16] the first words of a draw, of each entrant */
     float *scores;     /* [padded tiles] base * scale - log2(word) + 32, from above */
     float *own_base;   /* [padded tiles] */
     float *bounds;     /* [padded tiles] at least the tile's mass; 0 if it is not in the race */
     uint32_t *tiles;   /* [padded tiles] */
     uint32_t *reached; /* [padded tiles] */
+    uint32_t *words;   /* [padded tiles] of those */
     uint64_t *mass;    /* [tiles] S, 0 if not worked out yet */
     struct rz_race_runner *runners;       /* [padded tiles] */
     struct rz_race_contender *contenders; /* [padded tiles] */
@@ -57,11 +57,8 @@ void rz_race_begin(struct rz_race *race, const struct rz_filter_row *row, struct
 /* So many draws of a row are worth settling its cut and working out the masses of all tiles. */
 #define RZ_RACE_MANY 16u
 
-/* What is there already for a position: nothing, race->words of all tiles, or race->scores too, of
- * all tiles from their maxima. */
-enum rz_race_known { RZ_NOT_DRAWN, RZ_DRAWN, RZ_SCORED };
-
-/* rz_race_run - the id drawn at a position. */
-uint32_t rz_race_run(struct rz_race *race, uint64_t position, enum rz_race_known known);
+/* rz_race_run - the id drawn at a position. `scored`: race->scores has the scores of all tiles, from
+ * their maxima. */
+uint32_t rz_race_run(struct rz_race *race, uint64_t position, bool scored);
 
 #endif

@@ -59,7 +59,7 @@ struct draw {
     struct rz_scan scan;
     struct rz_filter_row row; /* of the edited logits */
     float most;               /* the largest edited logit */
-    enum rz_race_known known; /* of the first draw, from the scan */
+    bool scored;              /* the tiles, for the first draw */
     bool wants_raw, wants_processed;
 };
 
@@ -72,8 +72,8 @@ static bool is_greedy(const struct rz_sampling *p)
     return p->temperature < RZ_GREEDY_BELOW;
 }
 
-/* What the scan does on the way: random words and scores where most tiles will need one, the mass
- * where top-p will ask for it. */
+/* What the scan does on the way: scores where most tiles will need one, the mass where top-p will
+ * ask for it. */
 static void scan(struct draw *draw, const struct rz_logits_view *view)
 {
     struct rz_sampler *sampler = draw->sampler;
@@ -85,19 +85,16 @@ static void scan(struct draw *draw, const struct rz_logits_view *view)
         .row = draw->task->logits_row,
         .mask = edits->mask,
         .tile_max = sampler->tile_max,
-        .words = races ? sampler->race.words : NULL,
-        .scores = sampler->race.scores,
+        .scale = is_greedy(p) ? 0.0f : rz_temperature_scale(p->temperature),
+        .scores = races ? sampler->race.scores : NULL,
         .seed = draw->task->seed,
         .position = draw->task->position,
-        .scale = is_greedy(p) ? 0.0f : rz_temperature_scale(p->temperature),
         .weighs = races && p->top_p < 1.0f && !(p->min_p > 0.0f) &&
                   draw->task->draws < RZ_RACE_MANY && !draw->wants_processed &&
                   edits->mask == NULL && edits->touched_count == 0,
     };
     sampler->passes->scan(&draw->scan);
-    draw->known = !races ? RZ_NOT_DRAWN
-                  : draw->scan.nan || edits->touched_count > 0 ? RZ_DRAWN /* other maxima */
-                                                               : RZ_SCORED;
+    draw->scored = races && !draw->scan.nan; /* NaN: of other maxima */
     sampler->counters.tiles_scanned += draw->row.tiles.count;
 }
 
@@ -116,18 +113,30 @@ static void scan_raw(struct draw *draw, const struct rz_logits_view *view)
     sampler->counters.tiles_scanned += draw->row.tiles.count;
 }
 
-/* The maxima of tiles that an edit touches. */
-static void rescan_touched(struct rz_sampler *sampler)
+/* The maxima, and scores, of tiles that an edit touches. */
+static void rescan_touched(const struct draw *draw)
 {
+    struct rz_sampler *sampler = draw->sampler;
     const struct rz_edits *edits = &sampler->edits;
-    for (uint32_t i = 0; i < edits->touched_tile_count; i++) {
+    const uint32_t count = edits->touched_tile_count;
+    const uint32_t padded = (count + RZ_TILE - 1) / RZ_TILE * RZ_TILE;
+    float *max = sampler->filters.values, *scores = max + padded;
+    for (uint32_t i = 0; i < count; i++) {
         const uint32_t tile = edits->touched_tiles[i];
         float logits[RZ_TILE], most = -INFINITY;
         rz_edits_tile(edits, tile, logits);
         for (uint32_t j = 0; j < RZ_TILE; j++)
             most = logits[j] > most ? logits[j] : most;
-        sampler->tile_max[tile] = most;
+        sampler->tile_max[tile] = max[i] = most;
     }
+    for (uint32_t i = count; i < padded; i++)
+        max[i] = -INFINITY;
+    if (!draw->scored)
+        return;
+    sampler->passes->score(draw->task->seed, draw->task->position, edits->touched_tiles, max,
+                           draw->scan.scale, padded, scores);
+    for (uint32_t i = 0; i < count; i++)
+        sampler->race.scores[edits->touched_tiles[i]] = scores[i];
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -223,8 +232,8 @@ static void draw_by_race(struct draw *draw, struct rz_result *results)
     rz_race_begin(&sampler->race, &draw->row, &cut, task->seed, task->draws, next_row(draw),
                   &sampler->counters);
     for (uint32_t i = 0; i < task->draws; i++)
-        results[i].id = (int32_t)rz_race_run(&sampler->race, task->position + i,
-                                             i == 0 ? draw->known : RZ_NOT_DRAWN);
+        results[i].id =
+            (int32_t)rz_race_run(&sampler->race, task->position + i, i == 0 && draw->scored);
     if (draw->wants_processed)
         report(draw, &draw->row, false, false, cut.drop_below, results);
 }
@@ -258,7 +267,7 @@ void rz_cpu_sampler_draw(struct rz_sampler *sampler, const struct rz_logits_view
     scan(&draw, view);
     if (draw.wants_raw)
         scan_raw(&draw, view);
-    rescan_touched(sampler);
+    rescan_touched(&draw);
     draw.most = sampler->edits.touched_count == 0
                     ? draw.scan.most
                     : sampler->passes->largest(sampler->tile_max, draw.row.tiles.padded);
