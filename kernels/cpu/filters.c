@@ -4,11 +4,12 @@
  *
  *   min-p  from the largest y alone
  *   top-k  the k-th largest tile maximum is at most the k-th largest y, so all ids of the answer
- *          lie in the tiles that reach it: about k of them. That maximum, in turn, is at least the
- *          k-th largest of the maxima of groups of tiles.
+ *          lie in the tiles that reach it. So do those that reach the k-th largest of the maxima of
+ *          groups of tiles, which is sooner found: not many more than k.
  */
 #include "kernels/cpu/filters.h"
 
+#include <float.h>
 #include <stdlib.h>
 
 #include "kernels/contract.h"
@@ -30,13 +31,21 @@ void rz_filter_scratch_destroy(struct rz_filter_scratch *scratch)
     *scratch = (struct rz_filter_scratch){0};
 }
 
-/* By bisection, as y rises with the logit. */
+/* By bisection, as y rises with the logit: among those next to y / scale, or all. */
 float rz_filter_least(const struct rz_filter_row *row, float y)
 {
+    const float scale = row->tiles.scale, about = (float)((double)y / (double)scale);
     uint32_t low = rz_float_key(-INFINITY), high = rz_float_key(INFINITY);
+    if (about > -FLT_MAX && about < FLT_MAX) {
+        const uint32_t near = rz_float_key(about);
+        if (rz_scaled(rz_float_of_key(near - 2), scale) < y)
+            low = near - 1;
+        if (rz_scaled(rz_float_of_key(near + 1), scale) >= y)
+            high = near + 1;
+    }
     while (low < high) { /* `high` reaches y; what is below `low` does not */
         const uint32_t middle = low + (high - low) / 2;
-        if (rz_scaled(rz_float_of_key(middle), row->tiles.scale) >= y)
+        if (rz_scaled(rz_float_of_key(middle), scale) >= y)
             high = middle;
         else
             low = middle + 1;
@@ -60,49 +69,27 @@ uint32_t rz_filter_collect(const struct rz_filter_row *row, float least, float b
                            struct rz_filter_scratch *scratch)
 {
     const uint32_t tiles = rz_filter_tiles(row, rz_filter_least(row, least), scratch);
-    uint32_t count = 0;
-    for (uint32_t t = 0; t < tiles; t++) {
-        float y[RZ_TILE];
-        rz_filter_tile(row, scratch->tiles[t], y);
-        for (uint32_t i = 0; i < RZ_TILE; i++) { /* without a branch: most are not wanted */
-            scratch->values[count] = y[i];
-            count += y[i] >= least && y[i] < below;
-        }
-    }
-    return count;
-}
-
-/* At most the k-th largest tile maximum, from the maxima of groups of 16 tiles; -inf if there are
- * not as many groups. */
-static float bound_of_groups(const struct rz_filter_row *row, uint32_t k, float *values)
-{
-    enum { PART = 16 };
-    const uint32_t count = row->tiles.padded / PART;
-    if (count < k)
-        return -INFINITY;
-    for (uint32_t g = 0; g < count; g++) {
-        const float *max = row->tiles.max + g * PART;
-        float most = max[0];
-        for (uint32_t i = 1; i < PART; i++)
-            most = max[i] > most ? max[i] : most;
-        values[g] = most;
-    }
-    return row->passes->kth_largest(values, count, k);
+    return row->passes->collect(row->edits, scratch->tiles, tiles, row->tiles.scale, least, below,
+                                scratch->values);
 }
 
 float rz_filter_bound_of_tiles(const struct rz_filter_row *row, float least, uint32_t k,
                                struct rz_filter_scratch *scratch)
 {
-    const float bound = bound_of_groups(row, k, scratch->values);
-    const uint32_t count = rz_filter_tiles(row, bound > least ? bound : least, scratch);
-    for (uint32_t t = 0; t < count; t++)
-        scratch->values[t] = row->tiles.max[scratch->tiles[t]];
-    if (count < k)
+    /* With few groups to k, the k-th largest tells little. Not all of them may be real. */
+    enum { PART = 16, GROUPS = 4 };
+    const struct rz_tiles *tiles = &row->tiles;
+    float bound = -INFINITY;
+    if (k <= tiles->padded / PART / GROUPS) {
+        const uint32_t count = row->passes->groups(tiles->max, tiles->padded, scratch->values);
+        bound = row->passes->kth_largest(scratch->values, count, k, k / 4);
+    } else if (k <= tiles->count) {
+        bound = row->passes->kth_largest(tiles->max, tiles->padded, k, k / 4);
+    }
+    if (!(bound > least))
         return least;
     /* Smaller logits may have the same y, and are then a tie. */
-    const float bound_y =
-        rz_scaled(row->passes->kth_largest(scratch->values, count, k), row->tiles.scale);
-    return rz_filter_least(row, bound_y);
+    return rz_filter_least(row, rz_scaled(bound, tiles->scale));
 }
 
 static float top_k_threshold(const struct rz_filter_row *row, float threshold, uint32_t k,
@@ -111,7 +98,7 @@ static float top_k_threshold(const struct rz_filter_row *row, float threshold, u
     const float bound = rz_filter_bound_of_tiles(row, rz_filter_least(row, threshold), k, scratch);
     const float y = rz_scaled(bound, row->tiles.scale);
     const uint32_t count = rz_filter_collect(row, y > threshold ? y : threshold, INFINITY, scratch);
-    return count < k ? threshold : row->passes->kth_largest(scratch->values, count, k);
+    return count < k ? threshold : row->passes->kth_largest(scratch->values, count, k, 0);
 }
 
 float rz_filter_threshold(const struct rz_filter_row *row, const struct rz_sampling *p,

@@ -43,8 +43,7 @@ uint32_t rz_filter_collect(const struct rz_filter_row *row, float least, float b
                            struct rz_filter_scratch *scratch);
 
 /* rz_filter_bound_of_tiles - the k largest y of tiles whose maximum reaches `least`, and all that
- * tie with them, lie in tiles whose maximum reaches this: the least logit with the y of the k-th
- * largest maximum, or `least` if there are not k. */
+ * tie with them, lie in tiles whose maximum reaches this logit, which is `least` or more. */
 float rz_filter_bound_of_tiles(const struct rz_filter_row *row, float least, uint32_t k,
                                struct rz_filter_scratch *scratch);
 

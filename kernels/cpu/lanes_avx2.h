@@ -68,6 +68,17 @@ static inline void f32_store(float *to, f32x16 a)
     _mm256_storeu_ps(to + 8, a.high);
 }
 
+/* These lanes, one after the other, and anything in the rest of 16; returns how many. */
+static inline uint32_t f32_store_some(float *to, uint32_t lanes, f32x16 a)
+{
+    float all[16];
+    f32_store(all, a);
+    uint32_t count = 0;
+    for (; lanes != 0; lanes &= lanes - 1)
+        to[count++] = all[__builtin_ctz(lanes)];
+    return count;
+}
+
 static inline f32x16 f32_add(f32x16 a, f32x16 b)
 {
     return BOTH2(f32x16, _mm256_add_ps, a, b);

@@ -45,6 +45,13 @@ static inline void f32_store(float *to, f32x16 a)
     _mm512_storeu_ps(to, a);
 }
 
+/* These lanes, one after the other, and anything in the rest of 16; returns how many. */
+static inline uint32_t f32_store_some(float *to, uint32_t lanes, f32x16 a)
+{
+    _mm512_storeu_ps(to, _mm512_maskz_compress_ps((__mmask16)lanes, a));
+    return (uint32_t)__builtin_popcount(lanes);
+}
+
 static inline f32x16 f32_add(f32x16 a, f32x16 b)
 {
     return _mm512_add_ps(a, b);

@@ -71,6 +71,17 @@ static inline void f32_store(float *to, f32x16 a)
     memcpy(to, a.lane, sizeof a.lane);
 }
 
+/* These lanes, one after the other, and anything in the rest of 16; returns how many. */
+static inline uint32_t f32_store_some(float *to, uint32_t lanes, f32x16 a)
+{
+    float all[16];
+    f32_store(all, a);
+    uint32_t count = 0;
+    for (; lanes != 0; lanes &= lanes - 1)
+        to[count++] = all[__builtin_ctz(lanes)];
+    return count;
+}
+
 static inline f32x16 f32_add(f32x16 a, f32x16 b)
 {
     EACH(f32x16, 16, a.lane[i] + b.lane[i]);

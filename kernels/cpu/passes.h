@@ -90,9 +90,12 @@ struct rz_passes {
 
     float (*largest)(const float *values, uint32_t padded);
 
-    /* The k-th largest of `count` values without NaN, 1 <= k <= count. Pads them with -inf to whole
-     * lanes: there is room for 15 more. */
-    float (*kth_largest)(float *values, uint32_t count, uint32_t k);
+    /* The k-th largest of values without NaN, 1 <= k <= count, padded with -inf to whole lanes; or,
+     * if that is found sooner, a lesser one that no more than k + `spare` of them reach. */
+    float (*kth_largest)(const float *values, uint32_t count, uint32_t k, uint32_t spare);
+
+    /* The largest of groups of 16 tiles, [padded / 16 rounded up to 16]; returns how many. */
+    uint32_t (*groups)(const float *values, uint32_t padded, float *largest);
 
     /* The tiles of which `values` reaches `least`, in order; returns how many. Gives up, with more
      * than `most`, when there are more. */
@@ -117,6 +120,11 @@ struct rz_passes {
 
     /* The 16 y of a tile, edited. */
     void (*tile)(const struct rz_edits *edits, uint32_t tile, float scale, float y[RZ_TILE]);
+
+    /* Every y of these tiles that is at least `least` and below `below`; returns how many. There is
+     * room for 16 a tile and 16 more, which are -inf behind the last. */
+    uint32_t (*collect)(const struct rz_edits *edits, const uint32_t *tiles, uint32_t count,
+                        float scale, float least, float below, float *y);
 
     /* masses[i] of 16 ids y[i], relative to 2^exponent; 0 below `threshold`. Returns their sum. */
     uint64_t (*masses)(const float *y, float threshold, double exponent, uint64_t *masses);

@@ -450,25 +450,53 @@ static float largest(const float *values, uint32_t padded)
     return lane_max(most);
 }
 
-/* By bisection: the largest value that k of them reach. */
-static float kth_largest(float *values, uint32_t count, uint32_t k)
+static inline float lane_min(f32x16 a)
 {
-    uint32_t padded = count;
-    for (; padded % LANES != 0; padded++)
-        values[padded] = -INFINITY;
-    uint32_t low = rz_float_key(-INFINITY), high = rz_float_key(largest(values, padded));
+    return -lane_max(f32_sub(f32_set(0.0f), a));
+}
+
+/* By bisection, until no more than k + spare values reach `low`: the least of those is the one. */
+static float kth_largest(const float *values, uint32_t count, uint32_t k, uint32_t spare)
+{
+    f32x16 most = f32_set(-INFINITY), least = f32_set(INFINITY);
+    for (uint32_t i = 0; i < count; i += LANES) {
+        most = f32_max(most, f32_load(values + i));
+        least = f32_min(least, f32_load(values + i));
+    }
+    uint32_t high = rz_float_key(lane_max(most));
+    uint32_t low = rz_float_key(lane_min(least));
     while (low < high) { /* k values reach `low`; fewer reach what is above `high` */
         const uint32_t middle = low + (high - low + 1) / 2;
-        const f32x16 least = f32_set(rz_float_of_key(middle));
+        const f32x16 wanted = f32_set(rz_float_of_key(middle));
         uint32_t reach_it = 0;
-        for (uint32_t i = 0; i < padded; i += LANES)
-            reach_it += (uint32_t)__builtin_popcount(f32_ge(f32_load(values + i), least));
+        for (uint32_t i = 0; i < count; i += LANES)
+            reach_it += (uint32_t)__builtin_popcount(f32_ge(f32_load(values + i), wanted));
         if (reach_it >= k)
             low = middle;
         else
             high = middle - 1;
+        if (reach_it >= k && reach_it <= k + spare)
+            break;
     }
-    return rz_float_of_key(low);
+    const f32x16 wanted = f32_set(rz_float_of_key(low));
+    least = f32_set(INFINITY);
+    for (uint32_t i = 0; i < count; i += LANES) {
+        const f32x16 x = f32_load(values + i);
+        least = f32_min(least, f32_select(f32_ge(x, wanted), x, f32_set(INFINITY)));
+    }
+    return lane_min(least);
+}
+
+static uint32_t groups(const float *values, uint32_t padded, float *largest)
+{
+    uint32_t count = 0;
+    for (uint32_t t = 0; t < padded; t += LANES * LANES, count += LANES) {
+        f32x16 most = f32_load(values + t);
+        for (uint32_t i = t + LANES; i < t + LANES * LANES && i < padded; i += LANES)
+            most = f32_max(most, f32_load(values + i));
+        f32_store(largest + count, most);
+    }
+    return count;
 }
 
 /* Append the numbers of the lanes. */
@@ -536,6 +564,21 @@ static void tile(const struct rz_edits *edits, uint32_t tile, float scale, float
     f32_store(y, scaled(allowed, f32_set(scale)));
 }
 
+static uint32_t collect(const struct rz_edits *edits, const uint32_t *tiles, uint32_t count,
+                        float scale, float least, float below, float *y)
+{
+    uint32_t collected = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        float of_tile[RZ_TILE];
+        tile(edits, tiles[i], scale, of_tile);
+        const f32x16 x = f32_load(of_tile);
+        const uint32_t lanes = f32_ge(x, f32_set(least)) & ~f32_ge(x, f32_set(below));
+        collected += f32_store_some(y + collected, lanes & 0xFFFFu, x);
+    }
+    f32_store(y + collected, f32_set(-INFINITY));
+    return collected;
+}
+
 static inline uint32_t low_lanes(uint32_t lanes)
 {
     return lanes & 0xFFu;
@@ -572,7 +615,7 @@ static float quantile(const float *y, uint32_t count, float exponent, float shar
     f32x16 rest = f32_set(high);
     for (uint32_t i = 0; i < count; i += LANES)
         rest = f32_min(rest, f32_max(f32_load(y + i), f32_set(high - 40.0f)));
-    float low = -lane_max(f32_sub(f32_set(0.0f), rest));
+    float low = lane_min(rest);
     const double wanted = (double)share * f64_sum(f64_from_both(sum));
     for (uint32_t step = 0; step < STEPS; step++) {
         const float middle = low + (high - low) / 2;
@@ -787,12 +830,14 @@ const struct rz_passes RZ_PASSES = {
     .scan = scan,
     .largest = largest,
     .kth_largest = kth_largest,
+    .groups = groups,
     .at_least = at_least,
     .draw = draw,
     .score = score,
     .best = best,
     .reach = reach,
     .tile = tile,
+    .collect = collect,
     .masses = masses,
     .quantile = quantile,
     .mass_of_row = mass_of_row,
