@@ -50,7 +50,7 @@ struct rz_job {
     struct rz_sequence_table sequences;
     struct rz_shard_view shards[RZ_MAX_WORLD];
     struct rz_logits_view view;
-    struct rz_result *results; /* [max_rows] of one row, before they are the caller's */
+    struct rz_result *results; /* [max_rows] of a step, before they are the caller's */
 
     struct rz_record *record; /* the step's ids, as they go through the ring */
 

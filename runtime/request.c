@@ -15,10 +15,12 @@ int rz_request_create(struct rz_request *request, uint32_t max_rows, struct rz_e
 {
     *request = (struct rz_request){
         .tasks = calloc(max_rows, sizeof *request->tasks),
+        .first_draws = calloc(max_rows, sizeof *request->first_draws),
         .samplings = calloc(max_rows, sizeof *request->samplings),
         .histories = calloc(max_rows, sizeof *request->histories),
     };
-    if (request->tasks == NULL || request->samplings == NULL || request->histories == NULL) {
+    if (request->tasks == NULL || request->first_draws == NULL || request->samplings == NULL ||
+        request->histories == NULL) {
         rz_request_destroy(request);
         return rz_fail(err, RZ_E_NOMEM, RZ_NO_RANK, 0, "no memory for %u rows", max_rows);
     }
@@ -28,6 +30,7 @@ int rz_request_create(struct rz_request *request, uint32_t max_rows, struct rz_e
 void rz_request_destroy(struct rz_request *request)
 {
     free(request->tasks);
+    free(request->first_draws);
     free(request->samplings);
     free(request->histories);
     *request = (struct rz_request){0};
@@ -199,6 +202,7 @@ static int read_task(struct rz_request *request, uint32_t index, const struct rz
     if (history != NULL)
         history->last_step = step;
     request->histories[index] = history;
+    request->first_draws[index] = request->draw_count;
     request->draw_count += row.draws;
     return RZ_OK;
 }

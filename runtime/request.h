@@ -16,6 +16,7 @@ struct rz_request {
     uint32_t row_count;
     uint32_t draw_count; /* ids in all */
     struct rz_row_task *tasks;
+    uint32_t *first_draws;                /* where a row's first id is among those of the step */
     struct rz_sampling *samplings;        /* of rows without a sequence */
     struct rz_sequence_state **histories; /* sequence to append the drawn id to, or NULL */
 };

@@ -40,26 +40,26 @@ static void write_result(void *results, size_t size, uint32_t index, const struc
 }
 
 /* Draw every row of the request; ids go to the record that is published, in the order of the rows.
- */
+ * Histories grow when all rows are drawn: a draft may look at one that another row adds to. */
 static void draw_rows(rz_job *job, void *results)
 {
     const struct rz_request *request = &job->request;
-    uint32_t drawn = 0;
+    for (uint32_t row = 0; row < request->row_count; row++)
+        job->sampler_ops->draw(job->sampler, &job->view, &request->tasks[row],
+                               &job->results[request->first_draws[row]]);
     for (uint32_t row = 0; row < request->row_count; row++) {
-        const struct rz_row_task *task = &request->tasks[row];
-        struct rz_result *out = job->results;
-        job->sampler_ops->draw(job->sampler, &job->view, task, out);
-        for (uint32_t i = 0; i < task->draws; i++) {
-            out[i].row = row;
-            job->record->ids[drawn + i] = out[i].id;
+        const uint32_t first = request->first_draws[row];
+        struct rz_result *drawn = &job->results[first];
+        for (uint32_t i = 0; i < request->tasks[row].draws; i++) {
+            drawn[i].row = row;
+            job->record->ids[first + i] = drawn[i].id;
             if (results != NULL)
-                write_result(results, job->result_size, drawn + i, &out[i]);
+                write_result(results, job->result_size, first + i, &drawn[i]);
         }
-        if (request->histories[row] != NULL && out[0].id >= 0)
-            rz_sequence_push(request->histories[row], out[0].id);
-        drawn += task->draws;
+        if (request->histories[row] != NULL && drawn[0].id >= 0)
+            rz_sequence_push(request->histories[row], drawn[0].id);
     }
-    job->record->count = drawn;
+    job->record->count = request->draw_count;
 }
 
 static int publish_ids(rz_job *job)

@@ -220,6 +220,33 @@ static void a_draft_row_leaves_the_history_alone(void **state)
     rz_close(job);
 }
 
+static void a_draft_does_not_see_what_another_row_of_the_step_draws(void **state)
+{
+    (void)state;
+    rz_job *job = open_alone(2);
+    size_t row_stride;
+    float *logits = rz_logits(job, &row_stride);
+    memset(logits, 0, VOCAB * sizeof *logits);
+    logits[7] = 10.0f;
+    logits[8] = 8.5f;
+    struct rz_sampling sampling = seeded(1);
+    sampling.temperature = 0.0f;
+    sampling.frequency_penalty = 1.0f; /* 7 wins until it has been drawn twice */
+    const int32_t seven = 7;
+    rz_sequence sequence;
+    assert_int_equal(rz_sequence_open(job, &sampling, NULL, 0, &sequence), RZ_OK);
+    assert_int_equal(rz_sequence_append(job, sequence, &seven, 1), RZ_OK);
+    const struct rz_row rows[] = {{.sequence = sequence},
+                                  {.sequence = sequence, .flags = RZ_ROW_DRAFT}};
+    int32_t ids[2];
+    assert_int_equal(step_rows(job, rows, 2, ids, NULL), RZ_OK);
+    assert_int_equal(ids[0], 7);
+    assert_int_equal(ids[1], 7);
+    assert_int_equal(step_rows(job, rows, 1, ids, NULL), RZ_OK);
+    assert_int_equal(ids[0], 8);
+    rz_close(job);
+}
+
 static void a_row_without_a_seed_reports_one_that_repeats_it(void **state)
 {
     (void)state;
@@ -374,6 +401,7 @@ int main(void)
         cmocka_unit_test(a_sequence_draws_what_its_history_spelt_out_draws),
         cmocka_unit_test(stop_ids_wait_for_min_tokens),
         cmocka_unit_test(a_draft_row_leaves_the_history_alone),
+        cmocka_unit_test(a_draft_does_not_see_what_another_row_of_the_step_draws),
         cmocka_unit_test(a_row_without_a_seed_reports_one_that_repeats_it),
         cmocka_unit_test(bad_rows_are_refused_by_name_and_the_job_goes_on),
         cmocka_unit_test(a_full_sequence_is_refused),
