@@ -50,6 +50,18 @@ target_link_libraries(rankzero PRIVATE m)
 rz_add_library(rankzero_static STATIC rankzero ${objects})
 target_link_libraries(rankzero_static PUBLIC m)
 
+set(RZ_PC_LIBS_PRIVATE "-lm")
+if(RZ_HAVE_OPENMP)
+    # PRIVATE: users link OpenMP's library where they must, and are not compiled for OpenMP.
+    target_link_libraries(rankzero PRIVATE OpenMP::OpenMP_C)
+    target_link_libraries(rankzero_static PRIVATE OpenMP::OpenMP_C)
+    # dlclose() would take OpenMP's library from under the threads that it keeps.
+    target_link_options(rankzero PRIVATE LINKER:-z,nodelete)
+    list(TRANSFORM OpenMP_C_LIB_NAMES PREPEND "-l" OUTPUT_VARIABLE openmp_libraries)
+    list(JOIN openmp_libraries " " openmp_libraries)
+    string(APPEND RZ_PC_LIBS_PRIVATE " ${openmp_libraries}")
+endif()
+
 set(RZ_HAVE_MPI OFF)
 if(TARGET rz_mpi)
     set(RZ_HAVE_MPI ON)

@@ -35,8 +35,8 @@ FOLLOWS(rz_options, backend, mode);
 FOLLOWS(rz_options, comm, backend);
 FOLLOWS(rz_options, open_timeout_ms, comm);
 FOLLOWS(rz_options, step_timeout_ms, open_timeout_ms);
-FOLLOWS(rz_options, reserved, step_timeout_ms);
-FOLLOWS(rz_options, shm_dir, reserved);
+FOLLOWS(rz_options, threads, step_timeout_ms);
+FOLLOWS(rz_options, shm_dir, threads);
 ENDS(rz_options, shm_dir, 64);
 
 FOLLOWS(rz_sampling, temperature, size);

@@ -15,12 +15,10 @@ int rz_counters_read(const rz_job *job, struct rz_counters *counters)
     struct rz_counters now = job->counters;
     now.size = size;
     now.sleeps = job->meeting.waiter.sleeps;
-    if (job->sampler != NULL) {
-        const struct rz_sampler_counters *sampler = job->sampler_ops->counters(job->sampler);
-        now.tiles_scanned = sampler->tiles_scanned;
-        now.tiles_exact = sampler->tiles_exact;
-        now.mass_passes = sampler->mass_passes;
-    }
+    const struct rz_sampler_counters drawing = rz_samplers_counters(&job->samplers);
+    now.tiles_scanned = drawing.tiles_scanned;
+    now.tiles_exact = drawing.tiles_exact;
+    now.mass_passes = drawing.mass_passes;
     memcpy(counters, &now, size < sizeof now ? size : sizeof now);
     return RZ_OK;
 }

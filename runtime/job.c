@@ -57,20 +57,13 @@ static int open_comm(rz_job *job, struct rz_error *err)
     return job->comm_ops->open(&config, job->transport.handle, &job->comm, err);
 }
 
-/* What only rank 0 needs: the sampler, and room for what it is asked to draw. */
-static int open_sampler(rz_job *job, struct rz_error *err)
+/* What only rank 0 needs: samplers, and room for what they are asked to draw. */
+static int open_samplers(rz_job *job, struct rz_error *err)
 {
     const struct rz_plan *plan = &job->plan;
-    job->sampler_ops = rz_sampler_find(plan->backend);
-    if (job->sampler_ops == NULL)
-        return rz_fail(err, RZ_E_UNSUPPORTED, RZ_NO_RANK, 0,
-                       "backend %u: this build or machine has none such", plan->backend);
-    job->sampler = job->sampler_ops->create(plan->vocab_size);
-    job->results = malloc(plan->max_rows * sizeof *job->results);
-    if (job->sampler == NULL || job->results == NULL)
-        return rz_fail(err, RZ_E_NOMEM, RZ_NO_RANK, 0,
-                       "no memory to sample from %u ids and %u rows", plan->vocab_size,
-                       plan->max_rows);
+    const int status = rz_samplers_open(&job->samplers, plan, job->local.threads, err);
+    if (status != RZ_OK)
+        return status;
     for (uint32_t r = 0; r < plan->world; r++)
         job->shards[r] =
             (struct rz_shard_view){.first = rz_plan_first(plan, r), .count = plan->columns[r]};
@@ -87,11 +80,9 @@ static void close_parts(rz_job *job)
 {
     if (job->comm_ops != NULL)
         job->comm_ops->close(job->comm);
-    if (job->sampler_ops != NULL)
-        job->sampler_ops->destroy(job->sampler);
+    rz_samplers_close(&job->samplers);
     rz_sequence_table_free(&job->sequences);
     rz_request_destroy(&job->request);
-    free(job->results);
     free(job->record);
 }
 
@@ -120,7 +111,7 @@ int rz_job_open(const struct rz_plan *plan, const struct rz_local *local, const 
     job->error.rank = RZ_NO_RANK;
 
     /* What can fail on this rank alone comes before the meeting, where others would wait for it. */
-    int status = local->rank == 0 ? open_sampler(job, err) : RZ_OK;
+    int status = local->rank == 0 ? open_samplers(job, err) : RZ_OK;
     job->record = status == RZ_OK ? calloc(1, rz_record_bytes(plan->max_rows)) : NULL;
     if (status == RZ_OK && job->record == NULL)
         status = rz_fail(err, RZ_E_NOMEM, RZ_NO_RANK, 0, "no memory for %u ids", plan->max_rows);

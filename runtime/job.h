@@ -5,7 +5,7 @@
  *     plan, local      what all ranks agreed on, and what concerns this one
  *     meeting          the shared memory, the ring in it, and who is alive
  *     comm             brings logits to rank 0
- *     sampler, request, sequences    rank 0 only: what to draw, and what draws it
+ *     samplers, request, sequences    rank 0 only: what draws, and what to draw
  */
 #ifndef RZ_RUNTIME_JOB_H
 #define RZ_RUNTIME_JOB_H
@@ -14,12 +14,12 @@
 
 #include "comm/comm.h"
 #include "internal/error.h"
-#include "kernels/sampler.h"
 #include "rankzero/rankzero.h"
 #include "runtime/meeting.h"
 #include "runtime/options.h"
 #include "runtime/record.h"
 #include "runtime/request.h"
+#include "runtime/samplers.h"
 #include "runtime/sequence.h"
 
 /* Message passing that rz_open_mpi() brings along; all NULL for a job without. */
@@ -44,13 +44,11 @@ struct rz_job {
     struct rz_comm *comm;
     size_t remote_row_bytes; /* logits of a row that are not rank 0's own */
 
-    const struct rz_sampler_ops *sampler_ops;
-    struct rz_sampler *sampler;
+    struct rz_samplers samplers;
     struct rz_request request;
     struct rz_sequence_table sequences;
     struct rz_shard_view shards[RZ_MAX_WORLD];
     struct rz_logits_view view;
-    struct rz_result *results; /* [max_rows] of a step, before they are the caller's */
 
     struct rz_record *record; /* the step's ids, as they go through the ring */
 

@@ -49,6 +49,8 @@ static int check_ranges(const struct rz_plan *plan, const struct rz_local *local
         return fail_range(err, "backend", plan->backend, RZ_BACKEND_AUTO, RZ_BACKEND_AVX512);
     if (plan->comm > RZ_COMM_MPI)
         return fail_range(err, "comm", plan->comm, RZ_COMM_AUTO, RZ_COMM_MPI);
+    if (local->threads > RZ_MAX_THREADS)
+        return fail_range(err, "threads", local->threads, 0, RZ_MAX_THREADS);
     return RZ_OK;
 }
 
@@ -82,9 +84,6 @@ int rz_options_resolve(const struct rz_options *options, uint32_t rank, uint32_t
     if (options == NULL || !rz_struct_read(&o, sizeof o, options, sizeof o.size))
         return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
                        "options: expected a struct made by rz_options_init() of this version");
-    if (o.reserved != 0)
-        return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0, "options.reserved: expected 0, got %u",
-                       o.reserved);
 
     *plan = (struct rz_plan){
         .world = world,
@@ -98,6 +97,7 @@ int rz_options_resolve(const struct rz_options *options, uint32_t rank, uint32_t
     };
     *local = (struct rz_local){
         .rank = rank,
+        .threads = or_default(o.threads, 1),
         .open_timeout_ns =
             or_default(o.open_timeout_ms, DEFAULT_OPEN_TIMEOUT_MS) * UINT64_C(1000000),
         .step_timeout_ns =

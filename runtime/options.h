@@ -29,6 +29,7 @@ struct rz_plan {
 /* What concerns this rank alone. */
 struct rz_local {
     uint32_t rank;
+    uint32_t threads; /* that draw, if this is rank 0; at least 1 */
     uint64_t open_timeout_ns;
     uint64_t step_timeout_ns;
     const char *shm_dir;

@@ -6,7 +6,7 @@
  *     rank 0        finish: collect the logits, draw, publish the ids
  *     others        finish: see the logits off, take the ids from the ring
  *
- * The calls behind the names: comm/ (post, collect, settle), kernels/ (draw), ipc/ring (publish,
+ * The calls behind the names: comm/ (post, collect, settle), samplers (draw), ipc/ring (publish,
  * consume). Whatever a rank waits for has a deadline, and ends when a peer dies or leaves.
  */
 #include <string.h>
@@ -44,12 +44,10 @@ static void write_result(void *results, size_t size, uint32_t index, const struc
 static void draw_rows(rz_job *job, void *results)
 {
     const struct rz_request *request = &job->request;
-    for (uint32_t row = 0; row < request->row_count; row++)
-        job->sampler_ops->draw(job->sampler, &job->view, &request->tasks[row],
-                               &job->results[request->first_draws[row]]);
+    rz_samplers_draw(&job->samplers, &job->view, request);
     for (uint32_t row = 0; row < request->row_count; row++) {
         const uint32_t first = request->first_draws[row];
-        struct rz_result *drawn = &job->results[first];
+        struct rz_result *drawn = &job->samplers.results[first];
         for (uint32_t i = 0; i < request->tasks[row].draws; i++) {
             drawn[i].row = row;
             job->record->ids[first + i] = drawn[i].id;

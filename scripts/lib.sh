@@ -7,7 +7,7 @@
 # shellcheck disable=SC2034 # used by those who source this file
 RZ_BUILD_PACKAGES="cmake ninja-build gcc libc6-dev pkg-config libopenmpi-dev openmpi-bin libjansson-dev"
 # shellcheck disable=SC2034
-RZ_TEST_PACKAGES="g++ clang clang-format clang-tidy libclang-rt-dev libcmocka-dev python3 python3-venv
+RZ_TEST_PACKAGES="g++ clang clang-format clang-tidy libclang-rt-dev libomp-dev libcmocka-dev python3 python3-venv
     shellcheck git"
 
 heading() {

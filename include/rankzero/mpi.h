@@ -17,7 +17,8 @@ extern "C" {
  *
  * Collective over `comm`, which is duplicated: the caller's messages and rankzero's never meet, and
  * `comm` may be freed afterwards. All its ranks must run on one host (RZ_E_UNSUPPORTED otherwise).
- * If steps are called from other threads than MPI_Init()'s, MPI needs the matching thread level.
+ * If steps are called from other threads than MPI_Init()'s, MPI needs the matching thread level;
+ * with options.threads > 1 at least MPI_THREAD_FUNNELED, since threads that draw do not call it.
  *
  * rz_close() comes before MPI_Finalize(). It frees the duplicate, which the MPI standard calls
  * collective: all ranks close, though an MPI may let them do so one by one. After a rank has died,

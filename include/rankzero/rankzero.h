@@ -19,7 +19,8 @@
  * Start with rz_options_init(), then rz_open_local() here or rz_open_mpi() in mpi.h.
  *
  * Threads: a job belongs to one thread at a time, but for rz_abort(); different jobs are
- * independent. No call starts a thread, prints, or ends the process.
+ * independent. No call starts a thread, prints, or ends the process; OpenMP does, where
+ * options.threads asks for it.
  *
  * Fork: a job belongs to the process that opened it. In a child, rz_close() frees what the child
  * has of it and the job goes on; other calls that return a status return RZ_E_STATE. A child that
@@ -47,6 +48,7 @@ extern "C" {
 #define RZ_MAX_WORLD 64u        /* ranks of a job */
 #define RZ_MAX_ROWS 65536u      /* rows, and ids, of one step */
 #define RZ_MAX_TOP_LOGPROBS 20u /* most likely ids reported with a drawn one */
+#define RZ_MAX_THREADS 256u     /* that draw on rank 0 */
 #define RZ_MAX_NAME 64u         /* bytes of a job's name, its NUL included */
 
 typedef struct rz_job rz_job; /* opaque */
@@ -79,8 +81,8 @@ RZ_API const char *rz_version(void);
  * Opening and closing a job
  */
 
-/* Every rank passes the same values, apart from the timeouts; a difference is RZ_E_MISMATCH on
- * every rank, with the field, the rank and both values in the error. */
+/* Every rank passes the same values, apart from the timeouts and threads; a difference is
+ * RZ_E_MISMATCH on every rank, with the field, the rank and both values in the error. */
 struct rz_options {
     size_t size;              /* set by rz_options_init(); tells versions apart */
     uint32_t vocab_size;      /* ids 0 .. vocab_size-1 can be drawn; required */
@@ -98,7 +100,8 @@ struct rz_options {
     uint32_t step_timeout_ms; /* most time from the beginning of a step until other ranks have
                                  done their part of it (for a rank other than 0: until the ids
                                  are there); a rank's own drawing is not cut short. 0: 60,000 */
-    uint32_t reserved;        /* 0 */
+    uint32_t threads;         /* most threads that draw the rows of a step, up to RZ_MAX_THREADS;
+                                 rank 0's counts. 0, 1: the calling one, and no other is made */
     const char *shm_dir;      /* directory on a tmpfs where the job's segment is; read during
                                  open only; NULL: /dev/shm */
 };
@@ -119,18 +122,29 @@ static inline void rz_options_init(struct rz_options *options)
  * and rows are rounded up to 64 bytes for each rank. A container often has less: Docker gives
  * /dev/shm 64 MiB unless --shm-size says otherwise. Fewer max_rows need less.
  *
+ * With options.threads > 1 rank 0 draws the rows of a step in OpenMP's threads, each of which has a
+ * workspace of some 33 x vocab_size bytes; the ids are the same. All draws of a row are one
+ * thread's. Open has the threads made for the thread that calls it; they outlive the job, and are
+ * those of the caller's own parallel regions too. They run where the calling thread may: mpirun
+ * binds a rank to a core or few unless told --bind-to none. After a step they spin before they
+ * sleep (by default some 10 ms in gcc's library, 200 ms in clang's), which takes cores from what
+ * the engine does next; with OMP_WAIT_POLICY=passive in the environment they sleep at once, and
+ * take longer to wake. If the machine has no thread to give, OpenMP ends the process. In a process
+ * that was forked by a thread which had such threads, that thread draws alone.
+ *
  *   name   1 to RZ_MAX_NAME-1 characters of [A-Za-z0-9._-], not starting with '.'; names the job
  *          among the jobs of this user on this host. It is free again as soon as all have joined.
  *   job    set only on success; owned by the caller, who ends it with rz_close()
  *   err    may be NULL; filled on failure
  *
  * RZ_E_ARG; RZ_E_EXISTS: a live job has this name (rank 0), or another process has this rank;
- * RZ_E_UNSUPPORTED: the back end does not run here, or comm is RZ_COMM_MPI; RZ_E_NOMEM; RZ_E_SYS:
- * no room in shm_dir, say; RZ_E_TIMEOUT: names the first rank that is missing; RZ_E_MISMATCH: ranks
- * disagree; RZ_E_PEER_DIED, RZ_E_CLOSED: a rank that had joined is gone; RZ_E_CORRUPT: what has
- * this name is not a job of this version. A rank that fails once others have seen it ends the job
- * for all: they get its status, and its number in the error. A rank that comes only after that
- * finds no job, and gets RZ_E_TIMEOUT. On failure nothing is left. */
+ * RZ_E_UNSUPPORTED: the back end does not run here, comm is RZ_COMM_MPI, or rank 0 has threads > 1
+ * in a build without OpenMP; RZ_E_NOMEM; RZ_E_SYS: no room in shm_dir, say; RZ_E_TIMEOUT: names the
+ * first rank that is missing; RZ_E_MISMATCH: ranks disagree; RZ_E_PEER_DIED, RZ_E_CLOSED: a rank
+ * that had joined is gone; RZ_E_CORRUPT: what has this name is not a job of this version. A rank
+ * that fails once others have seen it ends the job for all: they get its status, and its number in
+ * the error. A rank that comes only after that finds no job, and gets RZ_E_TIMEOUT. On failure
+ * nothing is left. */
 RZ_API int rz_open_local(const struct rz_options *options, const char *name, uint32_t rank,
                          uint32_t world, rz_job **job, struct rz_error *err);
 

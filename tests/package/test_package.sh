@@ -54,7 +54,7 @@ warnings="-Wall -Wextra -Werror"
     $cc $warnings -o "$dir/pc" "$source/program.c" $(pkg-config --cflags --libs rankzero)
     LD_LIBRARY_PATH=$libdir "$dir/pc"
     $cc $warnings -o "$dir/pc-static" "$source/program.c" $(pkg-config --cflags rankzero) \
-        "$libdir/librankzero.a" -lm
+        "$libdir/librankzero.a" $(pkg-config --static --libs-only-l rankzero | sed 's/-lrankzero //')
     "$dir/pc-static"
     if [ "$with_mpi" = ON ]; then
         OMPI_CC=$cc MPICH_CC=$cc mpicc -o "$dir/pc-mpi" "$source/program_mpi.c" \
@@ -72,11 +72,14 @@ project(parent LANGUAGES C)
 add_subdirectory($1 rankzero)
 add_executable(program program.c)
 target_link_libraries(program PRIVATE rankzero::rankzero)
+add_executable(static program.c)
+target_link_libraries(static PRIVATE rankzero::rankzero_static)
 END
 cmake -G Ninja -S "$dir/parent" -B "$dir/parent/build" -DCMAKE_C_COMPILER="$cc" -DRZ_WITH_MPI=OFF \
     >"$dir/log" 2>&1 || { cat "$dir/log"; exit 1; }
 cmake --build "$dir/parent/build" >"$dir/log" || { cat "$dir/log"; exit 1; }
 "$dir/parent/build/program"
+"$dir/parent/build/static"
 # Warnings of compilers to come are not its errors, and what it installs is its own affair.
 if grep -l -e -Werror "$dir/parent/build/build.ninja"; then
     exit 1

@@ -71,7 +71,7 @@ static void bad_options_are_named(void **state)
     REFUSED(mode, 1, "mode");
     REFUSED(backend, 5, "backend");
     REFUSED(comm, 3, "comm");
-    REFUSED(reserved, 3, "options.reserved: expected 0, got 3");
+    REFUSED(threads, RZ_MAX_THREADS + 1, "threads: expected 0 to 256, got 257");
     REFUSED(size, 1, "options: expected a struct made by rz_options_init()");
     const uint32_t split[] = {99};
     REFUSED(split, split, "split: expected 100 columns in all, got 99 over 1 ranks");
