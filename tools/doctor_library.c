@@ -10,6 +10,7 @@
 #include "internal/clock.h"
 #include "kernels/sampler.h"
 #include "rankzero/rankzero.h"
+#include "runtime/workers.h"
 #include "tools/doctor.h"
 
 enum { VOCAB = 64, BEST = 41 };
@@ -75,6 +76,8 @@ void rz_doctor_library(struct rz_report *report)
     rz_report_text(report, "back_end", ops != NULL ? ops->name : NULL);
     if (ops == NULL)
         rz_report_problem(report, "no back end runs here");
+    rz_report_text(report, "threads",
+                   rz_workers_kind != NULL ? rz_workers_kind : "one: this build has no OpenMP");
     rz_report_number(report, "largest_vocabulary", RZ_MAX_VOCAB);
     rz_report_number(report, "most_ranks", RZ_MAX_WORLD);
     try_a_step(report);

@@ -20,8 +20,8 @@ struct report {
 
 int rz_mpi_ranks_begin(uint32_t *rank, uint32_t *world, struct rz_complaint *complaint)
 {
-    int mine, all;
-    if (MPI_Init(NULL, NULL) != MPI_SUCCESS ||
+    int mine, all, level; /* FUNNELED: threads that draw do not call MPI */
+    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level) != MPI_SUCCESS ||
         MPI_Comm_rank(MPI_COMM_WORLD, &mine) != MPI_SUCCESS ||
         MPI_Comm_size(MPI_COMM_WORLD, &all) != MPI_SUCCESS)
         return rz_complain(complaint, RZ_EXIT_FAILED, "MPI does not start");

@@ -59,6 +59,7 @@ const char rz_sample_help[] =
     "  --dtype f32|f16|bf16      of the logits (that of the file)\n"
     "  --vocab-size N            ids at or past N are padding and not drawn (all columns)\n"
     "  --ranks R                 1 to 64 processes on this host (1)\n"
+    "  --threads N               rows are drawn by 1 to 256 threads of rank 0 (1)\n"
     "  --split N,N,...           columns of each rank (as equal as can be)\n"
     "  --mode gather             whole shards go to rank 0 (gather)\n"
     "  --backend auto|reference|scalar|avx2|avx512   what draws (auto: the fastest that runs "

@@ -23,6 +23,7 @@ enum {
     OPTION_BACKEND,
     OPTION_COMM,
     OPTION_RANKS,
+    OPTION_THREADS,
     OPTION_JOB,
 };
 
@@ -37,6 +38,7 @@ static const struct option run_options[] = {
     {"backend", required_argument, NULL, OPTION_BACKEND},
     {"comm", required_argument, NULL, OPTION_COMM},
     {"ranks", required_argument, NULL, OPTION_RANKS},
+    {"threads", required_argument, NULL, OPTION_THREADS},
     {"job", required_argument, NULL, OPTION_JOB},
     {"output", required_argument, NULL, 'o'},
     {"help", no_argument, NULL, 'h'},
@@ -152,6 +154,8 @@ static int set_run_option(int which, const char *text, struct rz_sample_options 
     case OPTION_VOCAB_SIZE:
         return set_whole("vocab-size", text, 1, RZ_MAX_VOCAB, &options->vocab_size, complaint);
     case OPTION_RANKS: return set_whole("ranks", text, 1, RZ_MAX_WORLD, &options->ranks, complaint);
+    case OPTION_THREADS:
+        return set_whole("threads", text, 1, RZ_MAX_THREADS, &options->threads, complaint);
     case OPTION_SPLIT: return set_split(text, options, complaint);
     default: return set_job(text, options, complaint);
     }

@@ -18,6 +18,7 @@ struct rz_sample_options {
     enum rz_comm_kind comm;
     uint32_t vocab_size; /* 0: all columns */
     uint32_t ranks;      /* 0: not given */
+    uint32_t threads;    /* 0: not given */
     uint32_t split_count;
     uint32_t *split; /* [split_count] in the arena; NULL: not given */
     const char *logits_path;

@@ -197,6 +197,7 @@ static int run_job(struct run *run, const struct rz_sample_options *options)
     job_options.mode = options->mode;
     job_options.backend = options->backend;
     job_options.comm = options->comm;
+    job_options.threads = options->threads;
 
     struct rz_error err;
     if (rz_launch_open(run->launch, &job_options, &run->job, &err) != RZ_OK) {

@@ -24,6 +24,14 @@ PATIENCE = 60  # seconds; only a hang takes so long
 needs_mpi = unittest.skipUnless("MPIRUN" in os.environ, "MPIRUN is not set: no MPI in this build")
 
 
+def has_threads():
+    report = subprocess.run([RANKZERO, "doctor", "--json"], stdout=subprocess.PIPE).stdout
+    return json.loads(report)["library"]["threads"] == "OpenMP"
+
+
+needs_threads = unittest.skipUnless(has_threads(), "no OpenMP in this build")
+
+
 def segments():
     return set(glob.glob("/dev/shm/rankzero-*"))
 

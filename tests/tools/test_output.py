@@ -319,6 +319,7 @@ class Doctor(command.CommandTest):
         report = json.loads(done.stdout)
         self.assertEqual(report["problems"], [])
         self.assertTrue(report["library"]["a_step"].startswith("works"))
+        self.assertIn(report["library"]["threads"], ("OpenMP", "one: this build has no OpenMP"))
         self.assertGreaterEqual(report["cpu"]["cores_usable"], 1)
         self.assertTrue(report["shared_memory"]["tmpfs"])
         self.assertIn("no CUDA back end", report["gpu"]["used"])

@@ -8,6 +8,7 @@ import unittest
 
 import command
 import npyfile
+from command import RANKZERO
 
 VOCAB = 331  # a prime, and not a multiple of the tiles of 16 that logits are looked at in
 DTYPES = (("<f4", "f32"), ("<f2", "f16"), ("<u2", "bf16"))
@@ -112,6 +113,17 @@ class Forked(RanksTest):
         args, lines = self.args(count=1500)
         for ranks in (2, 4):
             self.assertEqual(self.sample("--ranks", ranks, *args), lines, ranks)
+
+    @command.needs_threads
+    def test_any_number_of_threads_draws_the_same(self):
+        for more in ([], ["--json", "--logprobs", 3]):
+            words = [RANKZERO, "sample", *self.args()[0], *more]
+            printed = self.run_raw([*words, "--threads", 1]).stdout
+            self.assertEqual(len(printed.splitlines()), len(PARAMS))
+            for ranks, threads in ((1, 3), (1, 64), (3, 3)):
+                done = self.run_raw([*words, "--ranks", ranks, "--threads", threads])
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertEqual(done.stdout, printed, (ranks, threads))
 
     def test_padding_may_be_whole_shards(self):
         args, lines = self.args("--vocab-size", 331)

@@ -55,6 +55,7 @@ static void defaults_are_plain_sampling(void **state)
     assert_null(o.params_path);
     assert_null(o.job_name);
     assert_int_equal(o.ranks, 0);
+    assert_int_equal(o.threads, 0);
     rz_sample_options_free(&o);
 }
 
@@ -90,7 +91,7 @@ static void every_option_is_taken(void **state)
         parse("x.npy --stop-ids 8,9 --min-tokens 10 --seed 18446744073709551615 --position 12 "
               "--count 13 --logprobs 14 --logprobs-mode processed --json --dtype bf16 "
               "--vocab-size 99 --ranks 3 --split 1,2,0 --mode gather --backend reference "
-              "--comm shm --job a.b -o out.npy --params p --bitmask b",
+              "--comm shm --threads 4 --job a.b -o out.npy --params p --bitmask b",
               &o, &complaint),
         RZ_EXIT_OK);
     assert_true(s->stop_count == 2 && s->stop_ids[1] == 9 && s->min_tokens == 10);
@@ -101,7 +102,7 @@ static void every_option_is_taken(void **state)
     assert_true(o.has_dtype && o.dtype == RZ_BF16 && o.vocab_size == 99 && o.ranks == 3);
     assert_true(o.split_count == 3 && o.split[1] == 2 && o.split[2] == 0);
     assert_true(o.mode == RZ_MODE_GATHER && o.backend == RZ_BACKEND_REFERENCE);
-    assert_true(o.comm == RZ_COMM_SHM);
+    assert_true(o.comm == RZ_COMM_SHM && o.threads == 4);
     assert_string_equal(o.job_name, "a.b");
     assert_string_equal(o.output_path, "out.npy");
     assert_string_equal(o.params_path, "p");
@@ -130,6 +131,7 @@ static void numbers_out_of_range_are_bad_usage(void **state)
     expect_usage("x --seed 18446744073709551616", "--seed: expected a whole number below 2^64");
     expect_usage("x --vocab-size 0", "--vocab-size: expected a whole number from 1 to 262144");
     expect_usage("x --ranks 65", "--ranks: expected a whole number from 1 to 64, got '65'");
+    expect_usage("x --threads 0", "--threads: expected a whole number from 1 to 256, got '0'");
 }
 
 static void malformed_lists_are_bad_usage(void **state)

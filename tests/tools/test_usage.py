@@ -45,6 +45,9 @@ BAD_NUMBERS = (
     ("count", "0", "a whole number from 1 to", "got '0'"),
     ("ranks", "0", "a whole number from 1 to 64", "got '0'"),
     ("ranks", "65", "a whole number from 1 to 64", "got '65'"),
+    ("threads", "0", "a whole number from 1 to 256", "got '0'"),
+    ("threads", "257", "a whole number from 1 to 256", "got '257'"),
+    ("threads", "all", "a whole number from 1 to 256", "got 'all'"),
     ("vocab-size", "0", "a whole number from 1 to 262144", "got '0'"),
     ("vocab-size", "11", "at most the 10 columns of ", "got 11"),
 )
