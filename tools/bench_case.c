@@ -72,8 +72,8 @@ int rz_bench_case_begin(const struct rz_bench_rows *set, const struct rz_bench_f
     return RZ_EXIT_OK;
 }
 
-bool rz_bench_case_begin_torch(const struct rz_bench_rows *set, struct rz_bench_torch *torch,
-                               unsigned number, const char *name, struct rz_bench_case *c)
+bool rz_bench_case_begin_peer(const struct rz_bench_rows *set, struct rz_bench_peer *peer,
+                              unsigned number, const char *name, struct rz_bench_case *c)
 {
     const char *slash = strchr(name, '/');
     const struct rz_bench_filter *filter = NULL;
@@ -84,11 +84,11 @@ bool rz_bench_case_begin_torch(const struct rz_bench_rows *set, struct rz_bench_
         return false;
     *c = (struct rz_bench_case){.set = set,
                                 .filter = filter,
-                                .torch = torch,
-                                .torch_number = number,
-                                .rows = rz_bench_torch_row_count(set),
+                                .peer = peer,
+                                .peer_number = number,
+                                .rows = rz_bench_peer_row_count(set),
                                 .passes = 1};
-    snprintf(c->torch_name, sizeof c->torch_name, "%s", name);
+    snprintf(c->peer_name, sizeof c->peer_name, "%s", name);
     snprintf(c->backend, sizeof c->backend, "%.*s", (int)(slash - name), name);
     return true;
 }
@@ -142,7 +142,7 @@ static uint32_t draw_rows(struct rz_bench_case *c, uint32_t rows, uint64_t deadl
 
 int rz_bench_case_warm_up(struct rz_bench_case *c, struct rz_complaint *complaint)
 {
-    if (c->torch != NULL) {
+    if (c->peer != NULL) {
         double row_ns;
         return rz_bench_case_time(c, &row_ns, complaint);
     }
@@ -158,9 +158,9 @@ int rz_bench_case_warm_up(struct rz_bench_case *c, struct rz_complaint *complain
 int rz_bench_case_time(struct rz_bench_case *c, double *row_ns, struct rz_complaint *complaint)
 {
     uint64_t ns;
-    if (c->torch != NULL) {
+    if (c->peer != NULL) {
         const int status =
-            rz_bench_torch_time(c->torch, c->torch_number, c->torch_name, &ns, complaint);
+            rz_bench_peer_time(c->peer, c->peer_number, c->peer_name, &ns, complaint);
         if (status != RZ_EXIT_OK)
             return status;
     } else {

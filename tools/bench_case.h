@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bench_case.h - one thing to time: a back end of ours, or of PyTorch, with a filter on some rows.
+ * bench_case.h - one thing to time: a back end of ours, or a peer's, with a filter on some rows.
  */
 #ifndef RZ_TOOLS_BENCH_CASE_H
 #define RZ_TOOLS_BENCH_CASE_H
 
 #include "kernels/sampler.h"
 #include "tools/bench_filters.h"
+#include "tools/bench_peer.h"
 #include "tools/bench_rows.h"
-#include "tools/bench_torch.h"
 
 /* What rows bring beside their logits, shared by all cases: enough for as many rows as differ. */
 struct rz_bench_extras {
@@ -23,11 +23,11 @@ struct rz_bench_case {
     const struct rz_bench_rows *set;
     const struct rz_bench_filter *filter;
     const struct rz_bench_extras *extras;
-    const struct rz_sampler_ops *ops; /* NULL: PyTorch's */
+    const struct rz_sampler_ops *ops; /* NULL: a peer's */
     struct rz_sampler *sampler;
-    struct rz_bench_torch *torch;
-    unsigned torch_number;
-    char torch_name[48];
+    struct rz_bench_peer *peer;
+    unsigned peer_number;
+    char peer_name[48];
     char backend[24];
     int32_t *prompt_ids; /* [RZ_BENCH_DISTINCT + RZ_BENCH_PROMPT_IDS] or NULL */
     uint32_t rows;       /* in a pass */
@@ -42,10 +42,10 @@ int rz_bench_case_begin(const struct rz_bench_rows *set, const struct rz_bench_f
                         const struct rz_sampler_ops *ops, const struct rz_bench_extras *extras,
                         struct rz_bench_case *c, struct rz_complaint *complaint);
 
-/* rz_bench_case_begin_torch - `name` is one of those of `torch` for the rows that it has under a
+/* rz_bench_case_begin_peer - `name` is one of those of `peer` for the rows that it has under a
  * number. False: no filter of ours is like it. */
-bool rz_bench_case_begin_torch(const struct rz_bench_rows *set, struct rz_bench_torch *torch,
-                               unsigned number, const char *name, struct rz_bench_case *c);
+bool rz_bench_case_begin_peer(const struct rz_bench_rows *set, struct rz_bench_peer *peer,
+                              unsigned number, const char *name, struct rz_bench_case *c);
 
 void rz_bench_case_end(struct rz_bench_case *c);
 

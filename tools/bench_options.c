@@ -13,6 +13,7 @@
 #include "tools/number.h"
 
 const char *const rz_bench_kinds[RZ_BENCH_KINDS + 1] = {"flat", "peaked", "zipf", "file", NULL};
+const char *const rz_bench_peers[RZ_BENCH_PEERS + 1] = {"torch", "llama", NULL};
 
 enum {
     OPTION_KIND = 500,
@@ -153,12 +154,7 @@ static int set_option(int which, const char *text, struct rz_bench_options *opti
     case OPTION_LOGITS: options->logits_path = text; return RZ_EXIT_OK;
     case OPTION_JSON: return set_sink("json", text, &options->json, complaint);
     case OPTION_CSV: return set_sink("csv", text, &options->csv, complaint);
-    default:
-        if (strcmp(text, "torch") != 0)
-            return rz_complain(complaint, RZ_EXIT_USAGE, "--against: expected torch, got '%.200s'",
-                               text);
-        options->torch = true;
-        return RZ_EXIT_OK;
+    default: return set_words("against", text, rz_bench_peers, &options->peers, complaint);
     }
 }
 

@@ -19,6 +19,13 @@ enum { RZ_BENCH_KINDS = 4 };
 
 extern const char *const rz_bench_kinds[RZ_BENCH_KINDS + 1]; /* by enum rz_bench_kind, NULL */
 
+/* Whose samplers may be timed beside ours. */
+enum rz_bench_peer_kind { RZ_BENCH_TORCH, RZ_BENCH_LLAMA };
+
+enum { RZ_BENCH_PEERS = 2 };
+
+extern const char *const rz_bench_peers[RZ_BENCH_PEERS + 1]; /* by enum rz_bench_peer_kind, NULL */
+
 /* Where one form of the results goes. */
 struct rz_bench_sink {
     bool wanted;
@@ -27,12 +34,12 @@ struct rz_bench_sink {
 
 struct rz_bench_options {
     bool help;
-    bool torch;         /* compare with PyTorch */
     bool every_backend; /* all that run here, but for the reference */
     unsigned kinds;     /* sets: bit i for the i-th name of a list */
     unsigned filters;
     unsigned dtypes;
     unsigned backends;
+    unsigned peers;
     uint32_t vocab_count;
     uint32_t vocabs[RZ_BENCH_MAX_VOCABS];
     uint32_t rows; /* 0: as many as fill far more than a cache */

@@ -120,10 +120,13 @@ static json_t *json_of(const struct rz_bench_result *r, enum column column)
 
 static json_t *json_of_all(const struct rz_bench_results *results)
 {
-    json_t *root = json_pack("{s:s, s:s, s:[]}", "version", rz_version(), "plain_maximum",
-                             results->plain_name, "results");
+    json_t *root = json_pack("{s:s, s:s, s:[], s:[]}", "version", rz_version(), "plain_maximum",
+                             results->plain_name, "against", "results");
+    json_t *against = json_object_get(root, "against");
     json_t *list = json_object_get(root, "results");
     bool whole = list != NULL;
+    for (unsigned p = 0; p < results->peer_count && whole; p++)
+        whole = json_array_append_new(against, json_string(results->peer_versions[p])) == 0;
     for (size_t i = 0; i < results->count && whole; i++) {
         json_t *object = json_object();
         for (unsigned c = 0; c < COLUMNS; c++)
@@ -153,12 +156,13 @@ static bool same_group(const struct rz_bench_result *a, const struct rz_bench_re
 }
 
 /* From the first result of a group. */
-static void write_heading(const struct rz_bench_result *r, const char *plain_name)
+static void write_heading(const struct rz_bench_result *r, const struct rz_bench_results *results)
 {
-    printf("%s rows of %u %s, %.0f KB each; medians of %u repeats; plain maximum (%s) %.1f GB/s, "
-           "bare reads %.1f GB/s\n\n",
+    printf("%s rows of %u %s, %.0f KB each; medians of %u repeats; plain maximum (%s) %.1f "
+           "GB/s, bare reads %.1f GB/s\n\n",
            rz_bench_kinds[r->kind], r->vocab, rz_dtype_words[r->dtype], row_bytes(r) * 1e-3,
-           r->repeats, plain_name, number_of(r, PLAIN_GB_PER_S), number_of(r, READ_GB_PER_S));
+           r->repeats, results->plain_name, number_of(r, PLAIN_GB_PER_S),
+           number_of(r, READ_GB_PER_S));
     printf("  %-21s  %-9s  %7s  %7s %16s  %8s  %6s  %7s %16s  %7s  %6s\n", "filter", "back end",
            "rows", "us/row", "least .. most", "ns/logit", "GB/s", "x plain", "least .. most",
            "tiles", "passes");
@@ -199,29 +203,32 @@ static void write_line(const struct rz_bench_result *r)
            ratio.median, ratio.range, tiles, passes);
 }
 
-static void write_torch(const struct rz_bench_results *results)
+/* Microseconds of a row, as "ours" too: they are what a token waits for. */
+static void write_peer_line(const struct rz_bench_result *r)
 {
-    bool begun = false;
-    for (size_t i = 0; i < results->count; i++) {
-        const struct rz_bench_result *r = &results->list[i];
-        if (r->ours)
-            continue;
-        if (!begun) {
-            puts("\nPyTorch on one thread, the same rows (the first of them), beside the fastest "
-                 "of rankzero\n");
-            printf("  %-8s  %-8s  %-5s  %-21s  %-13s  %10s  %10s  %8s\n", "kind", "vocab", "dtype",
-                   "filter", "PyTorch", "its ns", "ours", "times");
-        }
-        begun = true;
-        char ours[16] = "-", times[16] = "-";
-        if (r->times_fastest > 0.0) {
-            snprintf(ours, sizeof ours, "%.4f", number_of(r, LOGIT_NS) / r->times_fastest);
-            snprintf(times, sizeof times, "%.0f", r->times_fastest);
-        }
-        printf("  %-8s  %-8u  %-5s  %-21s  %-13s  %10.4f  %10s  %8s\n", rz_bench_kinds[r->kind],
-               r->vocab, rz_dtype_words[r->dtype], r->filter->label, r->backend,
-               number_of(r, LOGIT_NS), ours, times);
+    char its[16], ours[16] = "-", times[16] = "-";
+    format(number_of(r, ROW_US), its);
+    if (r->times_fastest > 0.0) {
+        format(number_of(r, ROW_US) / r->times_fastest, ours);
+        format(r->times_fastest, times);
     }
+    printf("  %-8s  %-8u  %-5s  %-21s  %-13s  %8s  %8s  %8s\n", rz_bench_kinds[r->kind], r->vocab,
+           rz_dtype_words[r->dtype], r->filter->label, r->backend, its, ours, times);
+}
+
+static void write_peers(const struct rz_bench_results *results)
+{
+    if (results->peer_count == 0)
+        return;
+    printf(
+        "\nOthers on one thread, on the first of the same rows, beside the fastest of rankzero: ");
+    for (unsigned p = 0; p < results->peer_count; p++)
+        printf("%s%s", p > 0 ? "; " : "", results->peer_versions[p]);
+    printf("\n\n  %-8s  %-8s  %-5s  %-21s  %-13s  %8s  %8s  %8s\n", "kind", "vocab", "dtype",
+           "filter", "other", "us/row", "ours", "times");
+    for (size_t i = 0; i < results->count; i++)
+        if (!results->list[i].ours)
+            write_peer_line(&results->list[i]);
 }
 
 static void write_table(const struct rz_bench_results *results)
@@ -233,12 +240,12 @@ static void write_table(const struct rz_bench_results *results)
             continue;
         if (last == NULL || !same_group(r, last)) {
             fputs(last != NULL ? "\n" : "", stdout);
-            write_heading(r, results->plain_name);
+            write_heading(r, results);
         }
         write_line(r);
         last = r;
     }
-    write_torch(results);
+    write_peers(results);
 }
 
 /* ------------------------------------------------------------------------------------------------

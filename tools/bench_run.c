@@ -18,7 +18,8 @@
 
 enum {
     MAX_OURS = RZ_BENCH_FILTERS * RZ_BACKENDS,
-    MAX_CASES = RZ_BENCH_KINDS * (MAX_OURS + RZ_BENCH_MAX_TORCH_NAMES),
+    MAX_PEERS = RZ_BENCH_PEERS * RZ_BENCH_MAX_PEER_NAMES,
+    MAX_CASES = RZ_BENCH_KINDS * (MAX_OURS + MAX_PEERS),
     PLAIN_NS = 2000000, /* the plain maximum runs for as long, at least */
 };
 
@@ -37,7 +38,7 @@ struct run {
     const struct rz_bench_options *options;
     const struct rz_bench_plain *plain;
     const struct rz_npy *file; /* NULL: none */
-    struct rz_bench_torch torch;
+    struct rz_bench_peer peers[RZ_BENCH_PEERS];
     struct rz_bench_extras extras;
     struct rz_bench_results *results;
     const struct rz_sampler_ops *ops[RZ_BACKENDS];
@@ -154,17 +155,17 @@ static int begin_cases(struct run *run, struct set *set, struct rz_complaint *co
     return RZ_EXIT_OK;
 }
 
-static int begin_torch_cases(struct run *run, struct set *set, unsigned number,
-                             struct rz_complaint *complaint)
+static int begin_peer_cases(struct run *run, struct rz_bench_peer *peer, struct set *set,
+                            unsigned number, struct rz_complaint *complaint)
 {
-    if (run->torch.pid == 0)
+    if (peer->pid == 0)
         return RZ_EXIT_OK;
-    const int status = rz_bench_torch_rows(&run->torch, number, &set->rows, complaint);
+    const int status = rz_bench_peer_rows(peer, number, &set->rows, complaint);
     if (status != RZ_EXIT_OK)
         return status;
-    for (unsigned i = 0; i < run->torch.name_count; i++) {
+    for (unsigned i = 0; i < peer->name_count; i++) {
         struct rz_bench_case *c = &run->cases[run->case_count];
-        if (rz_bench_case_begin_torch(&set->rows, &run->torch, number, run->torch.names[i], c))
+        if (rz_bench_case_begin_peer(&set->rows, peer, number, peer->names[i], c))
             run->case_set[run->case_count++] = set;
     }
     return RZ_EXIT_OK;
@@ -328,9 +329,9 @@ static int run_group(struct run *run, unsigned kinds, enum rz_dtype dtype, uint3
         status = begin_set(run, (enum rz_bench_kind)kind, dtype, vocab, complaint);
         if (status == RZ_EXIT_OK)
             status = begin_cases(run, &run->sets[run->set_count - 1], complaint);
-        if (status == RZ_EXIT_OK)
-            status = begin_torch_cases(run, &run->sets[run->set_count - 1], run->set_count - 1,
-                                       complaint);
+        for (unsigned p = 0; p < RZ_BENCH_PEERS && status == RZ_EXIT_OK; p++)
+            status = begin_peer_cases(run, &run->peers[p], &run->sets[run->set_count - 1],
+                                      run->set_count - 1, complaint);
     }
     if (status == RZ_EXIT_OK && rz_stop_requested() == 0)
         status = time_group(run, complaint);
@@ -409,14 +410,18 @@ static int run_grid(struct run *run, struct rz_complaint *complaint)
     return status;
 }
 
-/* Without PyTorch there is still something to measure. */
-static void start_torch(struct run *run)
+/* Without a peer there is still something to measure. */
+static void start_peer(struct run *run, enum rz_bench_peer_kind kind)
 {
     struct rz_complaint missing;
-    if (!run->options->torch || rz_bench_torch_start(&run->torch, &missing) == RZ_EXIT_OK)
+    struct rz_bench_results *results = run->results;
+    if (rz_bench_peer_start(kind, &run->peers[kind], &missing) == RZ_EXIT_OK) {
+        memcpy(results->peer_versions[results->peer_count++], run->peers[kind].version,
+               sizeof results->peer_versions[0]);
         return;
+    }
     char text[sizeof missing.text + 64];
-    snprintf(text, sizeof text, "--against torch is left out: %s", missing.text);
+    snprintf(text, sizeof text, "--against %s is left out: %s", rz_bench_peers[kind], missing.text);
     rz_say("rankzero bench sample", 0, text);
 }
 
@@ -430,9 +435,12 @@ static int run_all(struct run *run, struct rz_complaint *complaint)
         run->file = status == RZ_EXIT_OK ? &file : NULL;
     }
     if (status == RZ_EXIT_OK) {
-        start_torch(run);
+        for (unsigned p = 0; p < RZ_BENCH_PEERS; p++)
+            if ((run->options->peers & 1u << p) != 0)
+                start_peer(run, (enum rz_bench_peer_kind)p);
         status = run_grid(run, complaint);
-        rz_bench_torch_end(&run->torch);
+        for (unsigned p = 0; p < RZ_BENCH_PEERS; p++)
+            rz_bench_peer_end(&run->peers[p]);
     }
     if (run->file != NULL)
         rz_npy_close(&file);

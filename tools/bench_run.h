@@ -21,7 +21,7 @@ struct rz_bench_result {
     uint32_t vocab;
     uint32_t rows; /* in a repeat */
     uint32_t repeats;
-    bool ours;                    /* not PyTorch's */
+    bool ours;                    /* not a peer's */
     struct rz_bench_spread row;   /* ns */
     struct rz_bench_spread ratio; /* to the plain maximum of the same repeat */
     double plain_ns;              /* of a row of the plain maximum: the median for the set */
@@ -33,15 +33,17 @@ struct rz_bench_result {
 };
 
 struct rz_bench_results {
-    const char *plain_name; /* registers of the plain maximum */
+    const char *plain_name;                 /* registers of the plain maximum */
+    char peer_versions[RZ_BENCH_PEERS][64]; /* of those that were timed, in order */
+    unsigned peer_count;
     struct rz_bench_result *list;
     size_t count;
     size_t room;
     uint64_t checksum; /* of the plain maxima, so that no compiler leaves them out */
 };
 
-/* rz_bench_run - time everything. What cannot be compared for want of PyTorch is said on stderr and
- * left out. The caller frees `results` with rz_bench_results_free(), also after a failure. */
+/* rz_bench_run - time everything. A peer that is missing is said on stderr and left out. The caller
+ * frees `results` with rz_bench_results_free(), also after a failure. */
 int rz_bench_run(const struct rz_bench_options *options, struct rz_bench_results *results,
                  struct rz_complaint *complaint);
 

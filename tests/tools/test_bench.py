@@ -23,18 +23,22 @@ NUMBERS += ["times_fastest"]
 FILTERS = ["greedy", "temperature", "min-p", "top-k", "top-p", "top-p+top-k", "logprobs"]
 FILTERS += ["penalties", "bitmask"]
 
-# Answers as bench/seed_sampler.py does, without PyTorch.
-FAKE_TORCH = """#!/usr/bin/env python3
+# In place of Python: answers as the scripts of bench/ do, without PyTorch and llama.cpp.
+FAKE_PYTHON = """#!/usr/bin/env python3
 import sys
+llama = "llama_sampler.py" in sys.argv[1]
 for line in sys.stdin:
     word = line.split()[0]
     if word == "hello":
-        print("torch fake", flush=True)
+        print("llama.cpp 1.0-fake" if llama else "PyTorch 2.0-fake", flush=True)
+    elif word == "rows" and llama:
+        print("names\\tllama/greedy\\tllama/top-p+top-k", flush=True)
     elif word == "rows":
         print("names\\ttorch/greedy\\ttorch-compile/temperature\\ttorch/unheard-of", flush=True)
     else:
         print("%s", flush=True)
 """
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 class BenchTest(command.CommandTest):
@@ -165,46 +169,59 @@ class Results(BenchTest):
 
 
 class Against(BenchTest):
-    def against(self, answer, *args):
-        python = self.text("python3", FAKE_TORCH % answer)
+    def against(self, words, answer, *args):
+        python = self.text("python3", FAKE_PYTHON % answer)
         os.chmod(python, 0o755)
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         env = {**os.environ, "RANKZERO_BENCH_PYTHON": python}
-        return self.bench(*SMALL, "--against", "torch", *args, env=env, cwd=root)
+        return self.bench(*SMALL, "--against", words, *args, env=env, cwd=ROOT)
 
-    def test_its_times_stand_beside_ours(self):
-        done = self.against("1200000", "--csv")
+    def test_their_times_stand_beside_ours(self):
+        done = self.against("llama,torch", "1200000", "--csv")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         rows = self.rows_of_csv(done.stdout)
-        torch = [r for r in rows if r["backend"].startswith("torch")]
-        self.assertEqual(len(torch), 3 * 2)
-        self.assertEqual(len(rows), 3 * len(FILTERS) + len(torch))
-        ours = {(r["kind"], r["filter"]): float(r["row_us"]) for r in rows if r not in torch}
-        for row in torch:
+        others = [r for r in rows if r["backend"].partition("-")[0] in ("torch", "llama")]
+        per_kind = ["torch/greedy", "torch-compile/temperature"]
+        per_kind += ["llama/greedy", "llama/top-p+top-k"]
+        self.assertEqual(["%(backend)s/%(filter)s" % r for r in others], 3 * per_kind)
+        self.assertEqual(len(rows), 3 * len(FILTERS) + len(others))
+        ours = {(r["kind"], r["filter"]): float(r["row_us"]) for r in rows if r not in others}
+        for row in others:
             self.assertEqual((row["row_us"], row["rows"]), ("300", "4"))
             self.assertEqual((row["tiles_exact"], row["extra_passes"]), ("", ""))
             times = 300 / ours[row["kind"], row["filter"]]
             self.assertAlmostEqual(float(row["times_fastest"]) / times, 1, places=3)
 
-    def test_table_has_a_part_for_it(self):
-        done = self.against("1200000")
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        part = done.stdout.partition("PyTorch on one thread")[2]
-        self.assertEqual(part.count("torch-compile"), 3)
+    def test_table_has_a_part_for_them(self):
+        for words, count in (("torch", 2), ("llama", 2), ("torch,llama", 4)):
+            done = self.against(words, "1200000")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            heading, *lines = done.stdout.partition("Others on one thread")[2].splitlines()
+            self.assertEqual("PyTorch 2.0-fake" in heading, "torch" in words)
+            self.assertEqual("llama.cpp 1.0-fake" in heading, "llama" in words)
+            columns, *cases = lines[1:]
+            self.assertEqual(len(cases), 3 * count)
+            self.assertEqual({len(line) for line in cases}, {len(columns)})
 
-    def test_its_failure_is_ours(self):
-        done = self.against("error RuntimeError: no")
-        self.assertEqual((done.returncode, done.stdout), (1, ""))
-        self.assertIn("seed_sampler.py: RuntimeError: no", done.stderr)
+    def test_json_has_their_versions(self):
+        report = json.loads(self.against("torch,llama", "1200000", "--json").stdout)
+        self.assertEqual(report["against"], ["PyTorch 2.0-fake", "llama.cpp 1.0-fake"])
 
-    def test_without_it_the_rest_goes_on(self):
+    def test_their_failure_is_ours(self):
+        for word, script in (("torch", "seed_sampler.py"), ("llama", "llama_sampler.py")):
+            done = self.against(word, "error RuntimeError: no")
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn("bench/%s: RuntimeError: no" % script, done.stderr)
+            done = self.against(word, "soon")
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn("bench/%s: expected nanoseconds, got 'soon'" % script, done.stderr)
+
+    def test_without_them_the_rest_goes_on(self):
+        few = [*SMALL, "--against", "torch,llama", "--csv", "--filter", "greedy"]
         env = {**os.environ, "RANKZERO_BENCH_PYTHON": self.path("none")}
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        done = self.bench(
-            *SMALL, "--against", "torch", "--csv", "--filter", "greedy", env=env, cwd=root
-        )
+        done = self.bench(*few, env=env, cwd=ROOT)
         self.assertEqual(done.returncode, 0)
         self.assertIn("--against torch is left out: no PyTorch", done.stderr)
+        self.assertIn("--against llama is left out: no llama.cpp", done.stderr)
         self.assertEqual(len(self.rows_of_csv(done.stdout)), 3)
 
 
@@ -221,7 +238,7 @@ class Usage(BenchTest):
             (["--vocab", ",".join(["8"] * 17)], ["--vocab", "at most 16"]),
             (["--rows", "-1"], ["--rows", "'-1'"]),
             (["--repeats", "many"], ["--repeats", "'many'"]),
-            (["--against", "numpy"], ["--against", "torch", "'numpy'"]),
+            (["--against", "torch,numpy"], ["--against", "torch, llama", "'numpy'"]),
             (["--kind", "file"], ["--kind file", "--logits"]),
             (["--logits", "x.npy", "--kind", "flat"], ["--logits", "--kind"]),
             (["--json", "--csv"], ["--json", "--csv", "stdout"]),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bench_torch.c - start bench/seed_sampler.py and talk to it.
+ * bench_peer.c - start a script of bench/ and talk to it.
  */
-#include "tools/bench_torch.h"
+#include "tools/bench_peer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,36 +19,44 @@
 #include "runtime/words.h"
 #include "tools/number.h"
 
-#define SCRIPT "bench/seed_sampler.py"
 #define PYTHON "build/bench-venv/bin/python3"
+
+static const struct {
+    const char *name;
+    const char *script;
+} known[RZ_BENCH_PEERS] = {
+    [RZ_BENCH_TORCH] = {"PyTorch", "bench/seed_sampler.py"},
+    [RZ_BENCH_LLAMA] = {"llama.cpp", "bench/llama_sampler.py"},
+};
 
 /* ------------------------------------------------------------------------------------------------
  * Where things are
  */
 
 /* Is the source tree in `folder`? */
-static bool holds_script(const char *folder)
+static bool holds_script(const char *folder, const char *script)
 {
     char path[PATH_MAX + 64];
-    snprintf(path, sizeof path, "%s/" SCRIPT, folder);
+    snprintf(path, sizeof path, "%s/%s", folder, script);
     return access(path, R_OK) == 0;
 }
 
 /* The source tree: a folder above this program, or the working directory. */
-static bool find_root(char root[PATH_MAX])
+static bool find_root(const char *script, char root[PATH_MAX])
 {
     const ssize_t length = readlink("/proc/self/exe", root, PATH_MAX - 1);
     root[length > 0 ? length : 0] = '\0';
     for (char *slash = strrchr(root, '/'); slash != NULL; slash = strrchr(root, '/')) {
         *slash = '\0';
-        if (holds_script(root))
+        if (holds_script(root, script))
             return true;
     }
     strcpy(root, ".");
-    return holds_script(root);
+    return holds_script(root, script);
 }
 
-static int find_python(const char *root, char python[PATH_MAX + 64], struct rz_complaint *complaint)
+static int find_python(const char *root, const char *name, char python[PATH_MAX + 64],
+                       struct rz_complaint *complaint)
 {
     const char *given = getenv("RANKZERO_BENCH_PYTHON");
     if (given != NULL)
@@ -58,9 +66,9 @@ static int find_python(const char *root, char python[PATH_MAX + 64], struct rz_c
     if (access(python, X_OK) == 0)
         return RZ_EXIT_OK;
     return rz_complain(complaint, RZ_EXIT_FAILED,
-                       "no PyTorch: expected %.300s, which scripts/bench-venv makes (or "
+                       "no %s: expected %.300s, which scripts/bench-venv makes (or "
                        "RANKZERO_BENCH_PYTHON with the path of a Python that has it)",
-                       python);
+                       name, python);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -76,17 +84,18 @@ static void become_python(const char *python, const char *script, int to_child, 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGINT, SIG_IGN); /* a Ctrl-C is ours to act on */
-    if (dup2(to_child, STDIN_FILENO) >= 0 && dup2(from_child, STDOUT_FILENO) >= 0)
+    if (fcntl(logits_fd, F_SETFD, 0) == 0 && dup2(to_child, STDIN_FILENO) >= 0 &&
+        dup2(from_child, STDOUT_FILENO) >= 0)
         execl(python, python, script, "--serve", fd_text, (char *)NULL);
     _exit(127);
 }
 
-static int start(struct rz_bench_torch *torch, const char *python, const char *script,
+static int start(struct rz_bench_peer *peer, const char *python, const char *script,
                  struct rz_complaint *complaint)
 {
     int to[2], from[2];
-    torch->logits_fd = memfd_create("rankzero-bench-logits", 0);
-    if (torch->logits_fd < 0)
+    peer->logits_fd = memfd_create("rankzero-bench-logits", MFD_CLOEXEC);
+    if (peer->logits_fd < 0)
         return rz_complain(complaint, RZ_EXIT_FAILED, "memfd_create: %s", strerror(errno));
     if (pipe2(to, O_CLOEXEC) != 0)
         goto err_logits;
@@ -96,14 +105,14 @@ static int start(struct rz_bench_torch *torch, const char *python, const char *s
     if (pid < 0)
         goto err_from;
     if (pid == 0)
-        become_python(python, script, to[0], from[1], torch->logits_fd);
+        become_python(python, script, to[0], from[1], peer->logits_fd);
 
-    torch->pid = pid;
+    peer->pid = pid;
     close(to[0]);
     close(from[1]);
-    torch->to = fdopen(to[1], "w");
-    torch->from = fdopen(from[0], "r");
-    if (torch->to == NULL || torch->from == NULL)
+    peer->to = fdopen(to[1], "w");
+    peer->from = fdopen(from[0], "r");
+    if (peer->to == NULL || peer->from == NULL)
         return rz_complain_memory(complaint);
     return RZ_EXIT_OK;
 
@@ -114,54 +123,58 @@ err_to:
     close(to[0]);
     close(to[1]);
 err_logits:
-    close(torch->logits_fd);
+    close(peer->logits_fd);
     return rz_complain(complaint, RZ_EXIT_FAILED, "cannot start Python: %s", strerror(errno));
 }
 
 /* Say one line and wait for one. It answers "error ..." where something fails. */
-static int ask(struct rz_bench_torch *torch, const char *line, struct rz_complaint *complaint)
+static int ask(struct rz_bench_peer *peer, const char *line, struct rz_complaint *complaint)
 {
-    fputs(line, torch->to);
-    if (fflush(torch->to) != 0 || fgets(torch->line, sizeof torch->line, torch->from) == NULL)
-        return rz_complain(complaint, RZ_EXIT_FAILED,
-                           SCRIPT " ended where it should have answered");
-    torch->line[strcspn(torch->line, "\n")] = '\0';
-    if (strncmp(torch->line, "error ", 6) == 0)
-        return rz_complain(complaint, RZ_EXIT_FAILED, SCRIPT ": %.800s", torch->line + 6);
+    fputs(line, peer->to);
+    if (fflush(peer->to) != 0 || fgets(peer->line, sizeof peer->line, peer->from) == NULL)
+        return rz_complain(complaint, RZ_EXIT_FAILED, "%s ended where it should have answered",
+                           peer->script);
+    peer->line[strcspn(peer->line, "\n")] = '\0';
+    if (strncmp(peer->line, "error ", 6) == 0)
+        return rz_complain(complaint, RZ_EXIT_FAILED, "%s: %.800s", peer->script, peer->line + 6);
     return RZ_EXIT_OK;
 }
 
-int rz_bench_torch_start(struct rz_bench_torch *torch, struct rz_complaint *complaint)
+int rz_bench_peer_start(enum rz_bench_peer_kind kind, struct rz_bench_peer *peer,
+                        struct rz_complaint *complaint)
 {
-    *torch = (struct rz_bench_torch){0};
+    *peer = (struct rz_bench_peer){.script = known[kind].script};
     char root[PATH_MAX], python[PATH_MAX + 64], script[PATH_MAX + 64];
-    if (!find_root(root))
+    if (!find_root(peer->script, root))
         return rz_complain(complaint, RZ_EXIT_FAILED,
-                           "expected " SCRIPT " in a folder above this program or in the working "
-                           "directory, found none");
-    snprintf(script, sizeof script, "%s/" SCRIPT, root);
-    int status = find_python(root, python, complaint);
+                           "expected %s in a folder above this program or in the working "
+                           "directory, found none",
+                           peer->script);
+    snprintf(script, sizeof script, "%s/%s", root, peer->script);
+    int status = find_python(root, known[kind].name, python, complaint);
     if (status == RZ_EXIT_OK)
-        status = start(torch, python, script, complaint);
+        status = start(peer, python, script, complaint);
     if (status == RZ_EXIT_OK)
-        status = ask(torch, "hello\n", complaint);
-    if (status != RZ_EXIT_OK)
-        rz_bench_torch_end(torch);
+        status = ask(peer, "hello\n", complaint);
+    if (status == RZ_EXIT_OK)
+        snprintf(peer->version, sizeof peer->version, "%.63s", peer->line);
+    else
+        rz_bench_peer_end(peer);
     return status;
 }
 
-void rz_bench_torch_end(struct rz_bench_torch *torch)
+void rz_bench_peer_end(struct rz_bench_peer *peer)
 {
-    if (torch->to != NULL)
-        fclose(torch->to);
-    if (torch->from != NULL)
-        fclose(torch->from);
-    if (torch->pid > 0) {
-        kill(torch->pid, SIGKILL); /* it holds nothing that needs to be tidied up */
-        waitpid(torch->pid, NULL, 0);
-        close(torch->logits_fd);
+    if (peer->to != NULL)
+        fclose(peer->to);
+    if (peer->from != NULL)
+        fclose(peer->from);
+    if (peer->pid > 0) {
+        kill(peer->pid, SIGKILL); /* it holds nothing that needs to be tidied up */
+        waitpid(peer->pid, NULL, 0);
+        close(peer->logits_fd);
     }
-    *torch = (struct rz_bench_torch){0};
+    *peer = (struct rz_bench_peer){0};
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -181,42 +194,42 @@ static int write_all(int fd, const void *bytes, size_t count)
     return 0;
 }
 
-static void split_names(struct rz_bench_torch *torch)
+static void split_names(struct rz_bench_peer *peer)
 {
     char *rest = NULL;
-    strtok_r(torch->line, "\t", &rest);
-    torch->name_count = 0;
+    strtok_r(peer->line, "\t", &rest);
+    peer->name_count = 0;
     for (char *name = strtok_r(NULL, "\t", &rest);
-         name != NULL && torch->name_count < RZ_BENCH_MAX_TORCH_NAMES;
+         name != NULL && peer->name_count < RZ_BENCH_MAX_PEER_NAMES;
          name = strtok_r(NULL, "\t", &rest))
-        torch->names[torch->name_count++] = name;
+        peer->names[peer->name_count++] = name;
 }
 
-int rz_bench_torch_rows(struct rz_bench_torch *torch, unsigned number,
-                        const struct rz_bench_rows *set, struct rz_complaint *complaint)
+int rz_bench_peer_rows(struct rz_bench_peer *peer, unsigned number, const struct rz_bench_rows *set,
+                       struct rz_complaint *complaint)
 {
-    const uint32_t rows = rz_bench_torch_row_count(set);
+    const uint32_t rows = rz_bench_peer_row_count(set);
     const size_t bytes = rows * set->row_stride * rz_bench_item_bytes(set->dtype);
-    if (write_all(torch->logits_fd, set->logits, bytes) != 0)
+    if (write_all(peer->logits_fd, set->logits, bytes) != 0)
         return rz_complain(complaint, RZ_EXIT_FAILED, "cannot hand logits over: %s",
                            strerror(errno));
     char line[128];
     snprintf(line, sizeof line, "rows %u %s %u %zu %u\n", number, rz_dtype_words[set->dtype],
              set->vocab, set->row_stride, rows);
-    const int status = ask(torch, line, complaint);
+    const int status = ask(peer, line, complaint);
     if (status == RZ_EXIT_OK)
-        split_names(torch);
+        split_names(peer);
     return status;
 }
 
-int rz_bench_torch_time(struct rz_bench_torch *torch, unsigned number, const char *name,
-                        uint64_t *ns, struct rz_complaint *complaint)
+int rz_bench_peer_time(struct rz_bench_peer *peer, unsigned number, const char *name, uint64_t *ns,
+                       struct rz_complaint *complaint)
 {
     char line[128];
     snprintf(line, sizeof line, "time %u %s\n", number, name);
-    const int status = ask(torch, line, complaint);
-    if (status == RZ_EXIT_OK && !rz_number_whole(torch->line, UINT64_MAX, ns))
-        return rz_complain(complaint, RZ_EXIT_FAILED, SCRIPT ": expected nanoseconds, got '%.200s'",
-                           torch->line);
+    const int status = ask(peer, line, complaint);
+    if (status == RZ_EXIT_OK && !rz_number_whole(peer->line, UINT64_MAX, ns))
+        return rz_complain(complaint, RZ_EXIT_FAILED, "%s: expected nanoseconds, got '%.200s'",
+                           peer->script, peer->line);
     return status;
 }
