@@ -158,10 +158,13 @@ static bool same_group(const struct rz_bench_result *a, const struct rz_bench_re
 /* From the first result of a group. */
 static void write_heading(const struct rz_bench_result *r, const struct rz_bench_results *results)
 {
-    printf("%s rows of %u %s, %.0f KB each; medians of %u repeats; plain maximum (%s) %.1f "
+    char of_file[256] = "";
+    if (r->kind == RZ_BENCH_FILE)
+        snprintf(of_file, sizeof of_file, " (%.250s)", results->logits_path);
+    printf("%s rows%s of %u %s, %.0f KB each; medians of %u repeats; plain maximum (%s) %.1f "
            "GB/s, bare reads %.1f GB/s\n\n",
-           rz_bench_kinds[r->kind], r->vocab, rz_dtype_words[r->dtype], row_bytes(r) * 1e-3,
-           r->repeats, results->plain_name, number_of(r, PLAIN_GB_PER_S),
+           rz_bench_kinds[r->kind], of_file, r->vocab, rz_dtype_words[r->dtype],
+           row_bytes(r) * 1e-3, r->repeats, results->plain_name, number_of(r, PLAIN_GB_PER_S),
            number_of(r, READ_GB_PER_S));
     printf("  %-21s  %-9s  %7s  %7s %16s  %8s  %6s  %7s %16s  %7s  %6s\n", "filter", "back end",
            "rows", "us/row", "least .. most", "ns/logit", "GB/s", "x plain", "least .. most",

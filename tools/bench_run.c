@@ -458,6 +458,7 @@ int rz_bench_run(const struct rz_bench_options *options, struct rz_bench_results
     run->results = results;
     run->plain = rz_bench_plain_find();
     results->plain_name = run->plain->name;
+    results->logits_path = options->logits_path;
     const size_t times = (size_t)MAX_CASES * options->repeats;
     run->row_ns = calloc(times, sizeof *run->row_ns);
     run->ratio = calloc(times, sizeof *run->ratio);

@@ -34,6 +34,7 @@ struct rz_bench_result {
 
 struct rz_bench_results {
     const char *plain_name;                 /* registers of the plain maximum */
+    const char *logits_path;                /* that of the options; NULL: no file */
     char peer_versions[RZ_BENCH_PEERS][64]; /* of those that were timed, in order */
     unsigned peer_count;
     struct rz_bench_result *list;

@@ -159,6 +159,8 @@ class Results(BenchTest):
             self.assertEqual([int(r["rows"]) % 7 for r in got], [0] * 4)
         only = self.csv("--logits", path, "--kind", "file", "--filter", "greedy")
         self.assertEqual([r["kind"] for r in only], ["file"])
+        args = [*SMALL, "--logits", path, "--kind", "file", "--filter", "greedy"]
+        self.assertIn("file rows (%s) of 333 bf16" % path, self.good(*args))
 
     def test_full_device_is_an_error(self):
         with open("/dev/full", "w") as full:
