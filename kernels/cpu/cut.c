@@ -4,29 +4,26 @@
  */
 #include "kernels/cpu/cut.h"
 
+#include <math.h>
+
 #include "kernels/contract.h"
 #include "kernels/cpu/select.h"
 
 enum { LOCATIONS = 2 }; /* before all open ids are worked out */
 
-/* The next float: for y finite. */
-static float next_up(float y)
-{
-    return nextafterf(y, INFINITY);
-}
-
-static float next_down(float y)
-{
-    return nextafterf(y, -INFINITY);
-}
-
-static void weigh(const struct rz_cut *cut, enum rz_fineness fineness, const float *pivots,
-                  uint32_t count, double *above)
+/* A pass over the tiles that reach the logit `least`. */
+static void weigh(const struct rz_cut *cut, float least, bool fine, const float *pivots,
+                  uint32_t count, struct rz_weight *weights)
 {
     const struct rz_filter_row *row = cut->row;
-    const float least = rz_filter_least(row, pivots[count - 1]);
-    row->passes->weigh(&row->tiles, row->edits, least, fineness, pivots, count, above);
+    row->passes->weigh(&row->tiles, row->edits, least, fine, pivots, count, weights);
     cut->counters->mass_passes++;
+}
+
+/* The least logit above a y. */
+static float logit_above(const struct rz_cut *cut, float y)
+{
+    return rz_filter_least(cut->row, nextafterf(y, INFINITY));
 }
 
 /* With so few tiles to look at, masses are summed sooner than bounded. */
@@ -42,8 +39,7 @@ static bool has_few_tiles(const struct rz_cut *cut)
 }
 
 void rz_cut_begin(struct rz_cut *cut, const struct rz_filter_row *row, float threshold, float top_p,
-                  double mass, struct rz_filter_scratch *scratch,
-                  struct rz_sampler_counters *counters)
+                  struct rz_filter_scratch *scratch, struct rz_sampler_counters *counters)
 {
     *cut = (struct rz_cut){
         .row = row,
@@ -53,10 +49,9 @@ void rz_cut_begin(struct rz_cut *cut, const struct rz_filter_row *row, float thr
         .top_p = top_p,
         .drop_below = threshold,
         .keep_from = top_p < 1.0f ? row->largest : threshold,
-        .above_drop = -1.0,
-        .above_keep = -1.0,
-        .mass = mass,
-        .fineness = RZ_SKETCHED,
+        .all = {-1.0, -1.0},
+        .below_drop = 0.0,
+        .below_keep = -1.0,
     };
     if (rz_cut_is_settled(cut))
         return;
@@ -65,110 +60,262 @@ void rz_cut_begin(struct rz_cut *cut, const struct rz_filter_row *row, float thr
         rz_cut_settle(cut);
 }
 
-/* Know the mass of all that fine, or finer. */
-static void know_mass(struct rz_cut *cut, enum rz_fineness fineness)
+/* Weigh what is above pivots, which fall, and, in the same pass if it was not known, all. */
+static void weigh_above(struct rz_cut *cut, bool fine, const float *pivots, uint32_t count,
+                        struct rz_weight *above)
 {
-    if (cut->mass >= 0.0 && cut->fineness >= fineness)
+    struct rz_weight weights[RZ_MAX_PIVOTS];
+    float least[RZ_MAX_PIVOTS];
+    for (uint32_t i = 0; i < count; i++)
+        least[i] = logit_above(cut, pivots[i]);
+    const bool knows_all = fine ? cut->all.fine >= 0.0 : cut->all.sketch >= 0.0;
+    if (!knows_all)
+        least[count] = rz_filter_least(cut->row, cut->threshold);
+    const uint32_t total = knows_all ? count : count + 1;
+    weigh(cut, least[total - 1], fine, least, total, weights);
+    for (uint32_t i = 0; i < count; i++)
+        above[i] = weights[i];
+    if (knows_all)
         return;
-    const float below = next_down(cut->threshold);
-    weigh(cut, fineness, &below, 1, &cut->mass);
-    cut->fineness = fineness;
+    cut->all.sketch = weights[count].sketch;
+    if (fine)
+        cut->all.fine = weights[count].fine;
 }
 
-/* Narrow the cut by the masses above its pivots; false if that tells nothing. As
- * rz_in_nucleus() has it, with room for the rounding of its product and of these. */
-static bool judge(struct rz_cut *cut, enum rz_fineness fineness, const float *pivots,
-                  uint32_t count, const double *above)
+/* ------------------------------------------------------------------------------------------------
+ * Judging
+ *
+ * An id is kept iff M, the mass above it, is < p (M + T), T being the mass of the rest. Both have
+ * bounds, and the ids that they are of do not overlap: M's worst is its most, T's its least, and
+ * the other way round. What leaves T open by a sixteenth leaves open a sixteenth of 1 - p of the
+ * mass, so bounds that are far apart do.
+ */
+
+struct bounds {
+    double least, most;
+};
+
+static void intersect(struct bounds *a, double least, double most)
+{
+    a->least = least > a->least ? least : a->least;
+    a->most = most < a->most ? most : a->most;
+}
+
+/* A sketched mass, of which `error` may be wrong with the sketch itself. */
+static void bound_by_sketch(struct bounds *bounds, double sketch, double error)
+{
+    intersect(bounds, (sketch - error) / RZ_CHORD, sketch + error);
+}
+
+/* A mass that was weighed finely, `error` of which may be wrong with the sum. */
+static void bound_by_fine(struct bounds *bounds, double fine, double error)
+{
+    intersect(bounds, fine * (1.0 - RZ_FINE) - error, fine * (1.0 + RZ_FINE) + error);
+}
+
+/* How far a sketch may be off, of a sum of all: sums of fp32 and their differences, and that the y
+ * of a sketch is not rounded, which is 2^-24 of it. */
+static double grain(const struct rz_cut *cut)
+{
+    return 0x1p-13 + fabs((double)cut->row->tiles.exponent) * 0x1p-22;
+}
+
+/* Bounds on the mass above a pivot and on that of the rest, from what is above and all. */
+static void bound_both(const struct rz_cut *cut, const struct rz_weight *above, bool fine,
+                       struct bounds *of_above, struct bounds *of_rest)
+{
+    const double error = cut->all.sketch * grain(cut);
+    *of_above = *of_rest = (struct bounds){0.0, INFINITY};
+    bound_by_sketch(of_above, above->sketch, error);
+    bound_by_sketch(of_rest, cut->all.sketch - above->sketch, error);
+    if (!fine)
+        return;
+    bound_by_fine(of_above, above->fine, 0.0);
+    bound_by_fine(of_rest, cut->all.fine - above->fine, 2.0 * RZ_FINE * cut->all.fine);
+}
+
+/* Is an id of this y kept? As rz_in_nucleus() has it, with room for the rounding of its product and
+ * of these. False, and the cut as it was, if that cannot be told. */
+static bool judge(struct rz_cut *cut, float y, const struct bounds *above, const struct bounds *rest)
 {
     const double p = (double)cut->top_p;
-    const double inside = p * rz_mass_at_least(cut->mass, cut->fineness) * (1.0 - 0x1p-40);
-    const double outside = p * rz_mass_at_most(cut->mass, cut->fineness) * (1.0 + 0x1p-40);
-    const float drop_below = cut->drop_below, keep_from = cut->keep_from;
-    for (uint32_t i = 0; i < count; i++) {
-        const double known = fineness == RZ_WEIGHED ? above[i] : -1.0;
-        if (rz_mass_at_most(above[i], fineness) < inside && pivots[i] < cut->keep_from) {
-            cut->keep_from = pivots[i];
-            cut->above_keep = known;
-        } else if (rz_mass_at_least(above[i], fineness) >= outside &&
-                   pivots[i] >= cut->drop_below) {
-            cut->drop_below = next_up(pivots[i]);
-            cut->above_drop = known;
-        }
+    const double least = above->least - RZ_LOST, most = above->most + RZ_LOST;
+    if (most < p * (most + rest->least - RZ_LOST) * (1.0 - 0x1p-48) && y < cut->keep_from) {
+        cut->keep_from = y;
+        return true;
     }
-    return cut->drop_below > drop_below || cut->keep_from < keep_from;
+    if (least >= p * (least + rest->most + RZ_LOST) * (1.0 + 0x1p-48) && y >= cut->drop_below) {
+        cut->drop_below = nextafterf(y, INFINITY);
+        return true;
+    }
+    return false;
 }
 
-bool rz_cut_narrow(struct rz_cut *cut, const float *pivots, uint32_t count)
+/* Narrow the cut by the weights above pivots; false if that tells nothing. */
+static bool judge_all(struct rz_cut *cut, bool fine, const float *pivots, uint32_t count,
+                      const struct rz_weight *above)
 {
-    double above[RZ_MAX_PIVOTS];
-    know_mass(cut, RZ_SKETCHED);
-    weigh(cut, RZ_SKETCHED, pivots, count, above);
-    if (judge(cut, RZ_SKETCHED, pivots, count, above))
+    bool told = false;
+    for (uint32_t i = 0; i < count; i++) {
+        struct bounds of_above, of_rest;
+        const float keep_from = cut->keep_from;
+        bound_both(cut, &above[i], fine, &of_above, &of_rest);
+        if (!judge(cut, pivots[i], &of_above, &of_rest))
+            continue;
+        const double below = cut->all.sketch - above[i].sketch;
+        *(cut->keep_from < keep_from ? &cut->below_keep : &cut->below_drop) = below;
+        told = true;
+    }
+    return told;
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * Narrowing
+ */
+
+bool rz_cut_has_few_above(const struct rz_cut *cut, float y)
+{
+    enum { PART = 8 };
+    const struct rz_filter_row *row = cut->row;
+    const uint32_t few = row->tiles.count / PART;
+    return row->passes->at_least(row->tiles.max, row->tiles.padded, rz_filter_least(row, y), few,
+                                 cut->scratch->tiles) <= few;
+}
+
+/* From the tiles that have something above it, weighed, and the maxima of the others: each has at
+ * least the mass of its maximum, and at most 16 times that. */
+static bool judge_by_maxima(struct rz_cut *cut, float y)
+{
+    const struct rz_filter_row *row = cut->row;
+    const float all = rz_filter_least(row, cut->threshold);
+    const float pivots[2] = {logit_above(cut, y), all};
+    struct rz_weight weights[2];
+    weigh(cut, pivots[0], true, pivots, 2, weights);
+    const double others = row->passes->maxima(&row->tiles, all, pivots[0]);
+    const double off = others * grain(cut);
+
+    struct bounds of_above = {0.0, INFINITY}, of_rest = {0.0, INFINITY};
+    bound_by_fine(&of_above, weights[0].fine, 0.0);
+    bound_by_fine(&of_rest, weights[1].fine - weights[0].fine, 2.0 * RZ_FINE * weights[1].fine);
+    of_rest.least += (others - off) / RZ_CHORD;
+    of_rest.most += RZ_TILE * (others + off);
+    return judge(cut, y, &of_above, &of_rest);
+}
+
+bool rz_cut_narrow(struct rz_cut *cut, float y)
+{
+    struct rz_weight above;
+    if (judge_by_maxima(cut, y))
         return true;
-    know_mass(cut, RZ_WEIGHED);
-    weigh(cut, RZ_WEIGHED, pivots, count, above);
-    return judge(cut, RZ_WEIGHED, pivots, count, above);
+    for (int fine = 0; fine < 2; fine++) {
+        weigh_above(cut, fine != 0, &y, 1, &above);
+        if (judge_all(cut, fine != 0, &y, 1, &above))
+            return true;
+    }
+    return false;
 }
 
 /* ------------------------------------------------------------------------------------------------
  * Locating
  */
 
-/* The y of ids from all over the row, whole tiles of them; returns how many. */
-static uint32_t sample(const struct rz_cut *cut, float y[RZ_MAX_SAMPLE])
+/* Ids from all over the row, whole tiles of them. */
+struct sample {
+    uint32_t count;
+    double part; /* of the row */
+    float y[RZ_MAX_SAMPLE];
+    float masses[RZ_MAX_SAMPLE];
+    float max[RZ_MAX_SAMPLE / RZ_TILE]; /* of the tiles, logits */
+};
+
+static void take_sample(const struct rz_cut *cut, struct sample *s)
 {
-    const uint32_t most = RZ_MAX_SAMPLE / RZ_TILE, tiles = cut->row->tiles.count;
+    const struct rz_filter_row *row = cut->row;
+    const uint32_t most = RZ_MAX_SAMPLE / RZ_TILE, tiles = row->tiles.count;
     const uint32_t step = tiles > most ? tiles / most : 1;
-    uint32_t count = 0;
-    for (uint32_t t = 0; t < tiles && count < RZ_MAX_SAMPLE; t += step, count += RZ_TILE) {
-        rz_filter_tile(cut->row, t, y + count);
+    uint32_t taken = 0;
+    for (uint32_t t = 0; t < tiles && taken < most; t += step, taken++) {
+        float *y = s->y + taken * RZ_TILE;
+        rz_filter_tile(row, t, y);
         for (uint32_t i = 0; i < RZ_TILE; i++)
-            if (y[count + i] < cut->threshold)
-                y[count + i] = -INFINITY;
+            y[i] = y[i] < cut->threshold ? -INFINITY : y[i];
+        s->max[taken] = row->tiles.max[t];
     }
-    return count;
+    s->count = taken * RZ_TILE;
+    s->part = (double)taken / (double)tiles;
+    for (; taken < most; taken++)
+        s->max[taken] = -INFINITY;
 }
 
-/* Two y with the cut between them, as far as can be guessed: by a straight line between what was
- * weighed, or from a sample of the row, which is off by 1 in the square root of its size. */
-static void guess(const struct rz_cut *cut, float pivots[2])
+/* About the sketch of all: the maxima, which are known, and the others in proportion to those of the
+ * sample. A few heavy ids, which a sample hits or not, are maxima. */
+static double about_all(const struct rz_cut *cut, const struct sample *s, double sampled)
 {
-    const double share = (double)cut->top_p * cut->mass;
-    if (cut->fineness == RZ_WEIGHED && cut->above_keep >= 0.0 && cut->above_drop >= 0.0) {
-        const float apart = cut->keep_from - cut->drop_below;
-        const float part = (float)((share - cut->above_keep) / (cut->above_drop - cut->above_keep));
-        pivots[0] = cut->keep_from - apart * (part - 0.1f);
-        pivots[1] = cut->keep_from - apart * (part + 0.1f);
-        return;
-    }
-    float y[RZ_MAX_SAMPLE];
-    const float exponent = cut->row->tiles.exponent, p = cut->top_p;
-    const float margin = cut->located == 1 ? 0.012f : 0.05f; /* the first may have been too small */
-    const uint32_t count = sample(cut, y);
-    pivots[0] = cut->row->passes->quantile(y, count, exponent, p - margin);
-    pivots[1] = cut->row->passes->quantile(y, count, exponent, p + margin);
+    if (cut->all.sketch >= 0.0)
+        return cut->all.sketch;
+    const struct rz_passes *passes = cut->row->passes;
+    const float least = rz_filter_least(cut->row, cut->threshold);
+    struct rz_tiles tiles = cut->row->tiles;
+    const double maxima = passes->maxima(&tiles, least, INFINITY);
+    tiles.max = s->max;
+    tiles.padded = RZ_MAX_SAMPLE / RZ_TILE;
+    return maxima + (sampled - passes->maxima(&tiles, least, INFINITY)) / s->part;
+}
+
+/* How much of the mass two sketches leave open, around the cut. */
+static double left_open(const struct rz_cut *cut, double all)
+{
+    const double p = (double)cut->top_p;
+    return (RZ_CHORD - 1.0) * (p < 0.5 ? p : 1.0 - p) * all;
+}
+
+/* Two y with the cut between them, as far as can be guessed. From a sample: off by what the sample
+ * is off, two standard deviations of it, and by what sketches leave open. */
+static void guess_by_sample(const struct rz_cut *cut, float pivots[2])
+{
+    struct sample s;
+    const struct rz_passes *passes = cut->row->passes;
+    take_sample(cut, &s);
+    const double sampled = passes->sketch(s.y, s.count, cut->row->tiles.exponent, s.masses);
+    const double all = about_all(cut, &s, sampled) * s.part;
+    const double rest = (1.0 - (double)cut->top_p) * all;
+    double squares;
+    passes->quantile(s.y, s.masses, s.count, rest, &squares);
+    const double off = left_open(cut, all) + 2.0 * sqrt(squares);
+    pivots[0] = passes->quantile(s.y, s.masses, s.count, rest + off, &squares);
+    pivots[1] = passes->quantile(s.y, s.masses, s.count, rest - off, &squares);
+}
+
+/* By a straight line between what was weighed. */
+static void guess_by_line(const struct rz_cut *cut, double off, float pivots[2])
+{
+    const double rest = (1.0 - (double)cut->top_p) * cut->all.sketch;
+    const double apart = (double)(cut->keep_from - cut->drop_below);
+    const double slope = apart / (cut->below_keep - cut->below_drop);
+    pivots[0] = (float)((double)cut->drop_below + (rest + off - cut->below_drop) * slope);
+    pivots[1] = (float)((double)cut->drop_below + (rest - off - cut->below_drop) * slope);
 }
 
 bool rz_cut_locate(struct rz_cut *cut)
 {
-    float guesses[2], pivots[3];
-    double above[3];
+    float guesses[2], pivots[2];
+    struct rz_weight above[2];
+    const bool by_line = cut->below_keep > cut->below_drop, fine = by_line && cut->located > 1;
+    if (!by_line)
+        guess_by_sample(cut, guesses);
+    else if (!fine)
+        guess_by_line(cut, 1.1 * left_open(cut, cut->all.sketch), guesses);
+    else
+        guess_by_line(cut, 0.1 * (cut->below_keep - cut->below_drop), guesses);
     cut->located++;
-    guess(cut, guesses);
-    uint32_t chosen = 0;
+    uint32_t count = 0;
     for (uint32_t i = 0; i < 2; i++)
-        if (rz_cut_is_open(cut, guesses[i]) && (chosen == 0 || guesses[i] < pivots[0]))
-            pivots[chosen++] = guesses[i];
-    if (chosen == 0)
+        if (rz_cut_is_open(cut, guesses[i]) && (count == 0 || guesses[i] < pivots[0]))
+            pivots[count++] = guesses[i];
+    if (count == 0)
         return false;
-    const bool knows_all = cut->mass >= 0.0 && cut->fineness == RZ_WEIGHED;
-    pivots[chosen] = next_down(cut->threshold); /* above it is all */
-    weigh(cut, RZ_WEIGHED, pivots, knows_all ? chosen : chosen + 1, above);
-    if (!knows_all) {
-        cut->mass = above[chosen];
-        cut->fineness = RZ_WEIGHED;
-    }
-    return judge(cut, RZ_WEIGHED, pivots, chosen, above);
+    weigh_above(cut, fine, pivots, count, above);
+    return judge_all(cut, fine, pivots, count, above);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -186,8 +333,9 @@ void rz_cut_settle(struct rz_cut *cut)
 
     /* Now exactly: the mass of all, that of what is surely kept, and the open ids one by one. */
     const double exponent = rz_mass_exponent(row->largest);
-    const uint64_t all = row->passes->mass_of_row(
-        &row->tiles, row->edits, false, rz_filter_least(row, cut->threshold), cut->threshold);
+    const float weighty = rz_filter_weighty(row, cut->threshold);
+    const uint64_t all = row->passes->mass_of_row(&row->tiles, row->edits, false,
+                                                  rz_filter_least(row, weighty), weighty);
     const uint64_t above = row->passes->mass_of_row(
         &row->tiles, row->edits, false, rz_filter_least(row, cut->keep_from), cut->keep_from);
     cut->counters->mass_passes += 2;

@@ -14,7 +14,7 @@ struct rz_filter_row {
     const struct rz_edits *edits;
     struct rz_tiles tiles;
     float largest; /* y, finite */
-    bool tame;     /* no logit is NaN, and what overflows as it becomes y has no mass to speak of */
+    bool tame;     /* no logit is NaN, no y overflows, and the largest is not too large to sketch */
 };
 
 struct rz_filter_scratch {
@@ -28,6 +28,13 @@ void rz_filter_scratch_destroy(struct rz_filter_scratch *scratch);
 /* rz_filter_least - the smallest logit whose y reaches `y`: where tiles are told by their maxima.
  */
 float rz_filter_least(const struct rz_filter_row *row, float y);
+
+/* rz_filter_weighty - the smallest y, of those from `threshold` on, that may have a mass. */
+static inline float rz_filter_weighty(const struct rz_filter_row *row, float threshold)
+{
+    const float weighty = rz_weightless_below((double)row->tiles.exponent);
+    return weighty > threshold ? weighty : threshold;
+}
 
 /* rz_filter_tile - the 16 y of a tile. */
 void rz_filter_tile(const struct rz_filter_row *row, uint32_t tile, float y[RZ_TILE]);

@@ -57,6 +57,17 @@ static inline f32x16 f32_load_bf16(const uint16_t *from)
     return (f32x16){bf16_to_f32(load_8_halves(from)), bf16_to_f32(load_8_halves(from + 8))};
 }
 
+/* 32 of them, in any order. */
+static inline void f32_load_32_bf16(const uint16_t *from, f32x16 to[2])
+{
+    const __m256i upper = _mm256_set1_epi32((int)0xFFFF0000);
+    for (int i = 0; i < 2; i++) {
+        const __m256i pairs = _mm256_loadu_si256((const __m256i *)(const void *)(from + 16 * i));
+        to[i].low = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+        to[i].high = _mm256_castsi256_ps(_mm256_and_si256(pairs, upper));
+    }
+}
+
 static inline f32x16 f32_load_f16(const uint16_t *from)
 {
     return (f32x16){_mm256_cvtph_ps(load_8_halves(from)), _mm256_cvtph_ps(load_8_halves(from + 8))};

@@ -35,6 +35,14 @@ static inline f32x16 f32_load_bf16(const uint16_t *from)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
 
+/* 32 of them, in any order. */
+static inline void f32_load_32_bf16(const uint16_t *from, f32x16 to[2])
+{
+    const __m512i pairs = _mm512_loadu_si512(from);
+    to[0] = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+    to[1] = _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32((int)0xFFFF0000)));
+}
+
 static inline f32x16 f32_load_f16(const uint16_t *from)
 {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)from));

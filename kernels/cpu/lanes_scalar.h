@@ -61,6 +61,13 @@ static inline f32x16 f32_load_bf16(const uint16_t *from)
     EACH(f32x16, 16, rz_float_from_bfloat16(from[i]));
 }
 
+/* 32 of them, in any order. */
+static inline void f32_load_32_bf16(const uint16_t *from, f32x16 to[2])
+{
+    to[0] = f32_load_bf16(from);
+    to[1] = f32_load_bf16(from + 16);
+}
+
 static inline f32x16 f32_load_f16(const uint16_t *from)
 {
     EACH(f32x16, 16, rz_float_from_float16(from[i]));

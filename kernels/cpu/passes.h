@@ -11,6 +11,8 @@
 #ifndef RZ_KERNELS_PASSES_H
 #define RZ_KERNELS_PASSES_H
 
+#include <float.h>
+
 #include "kernels/cpu/edit.h"
 #include "kernels/sampler.h"
 
@@ -18,7 +20,7 @@ enum {
     RZ_GROUP = 64, /* tiles that 16 calls of Philox serve */
     RZ_GROUP_CALLS = 16,
     RZ_MAX_PIVOTS = 3,
-    RZ_MAX_SAMPLE = 2048,
+    RZ_MAX_SAMPLE = 1024,
 };
 
 /* Arrays over tiles are padded to whole groups. */
@@ -27,23 +29,22 @@ static inline uint32_t rz_group_count(uint32_t tiles)
     return (tiles + RZ_GROUP - 1) / RZ_GROUP;
 }
 
-/* How well a mass is known that was not summed exactly: passes.inc.h has the reasons. */
-enum rz_fineness {
-    RZ_SKETCHED, /* from 1 - 2^-10 to 1.0615 (1 + 2^-10) times what it is, by the chord over 2^x */
-    RZ_WEIGHED,  /* within a factor of 1 + 2^-16, in fp32 */
+/* The mass of some ids, over 2^exponent of the row, summed in fp32 in two ways, neither exactly:
+ * passes.inc.h has the reasons. What integers lose, and ids too light for fp32, comes on top. */
+struct rz_weight {
+    double sketch; /* by the chord over 2^x: from 1 to 1.0615 times the mass */
+    double fine;   /* within a factor of 1 + 2^-16 */
 };
 
-static inline double rz_mass_at_least(double mass, enum rz_fineness fineness)
-{
-    /* 2^18 ids too light for fp32, and what masses lose as they are cut to integers. */
-    const double absolute = 0x1p-26;
-    return mass * (fineness == RZ_SKETCHED ? (1.0 - 0x1p-10) / 1.0615 : 1.0 - 0x1p-16) - absolute;
-}
+#define RZ_CHORD 1.0615
+#define RZ_FINE 0x1p-16
+#define RZ_LOST 0x1p-26 /* of 2^18 ids, 2^-44 each */
 
-static inline double rz_mass_at_most(double mass, enum rz_fineness fineness)
+/* y below this have no mass relative to 2^exponent, which is at most RZ_MASS_ONE * 2^-46. */
+static inline float rz_weightless_below(double exponent)
 {
-    const double absolute = 0x1p-26;
-    return mass * (fineness == RZ_SKETCHED ? 1.0 + 0x1p-10 : 1.0 + 0x1p-16) + absolute;
+    const double least = exponent - 46.0;
+    return least < -FLT_MAX ? -FLT_MAX : (float)least;
 }
 
 /* A row to scan, and what else to do with it on the way, while it comes from memory. */
@@ -60,13 +61,6 @@ struct rz_scan {
     float *scores; /* [padded tiles] */
     uint64_t seed;
     uint64_t position;
-
-    /* The mass of the row, sketched, without its mask, if it is wanted. Out: it is `mass` *
-     * 2^reference, as long as no y is more than 60 above `reference`, and none is NaN; -1 if it was
-     * not wanted. */
-    bool weighs;
-    float reference;
-    double mass;
 
     bool nan;        /* out: a logit is NaN */
     float magnitude; /* out: no finite logit is larger, its sign apart */
@@ -129,9 +123,13 @@ struct rz_passes {
     /* masses[i] of 16 ids y[i], relative to 2^exponent; 0 below `threshold`. Returns their sum. */
     uint64_t (*masses)(const float *y, float threshold, double exponent, uint64_t *masses);
 
-    /* A y that about this share of the mass of y[0 .. count-1] lies above; count <= RZ_MAX_SAMPLE,
-     * of whole tiles. */
-    float (*quantile)(const float *y, uint32_t count, float exponent, float share);
+    /* masses[i], the sketch of an id of y[i] over 2^exponent, of whole tiles; returns their sum. */
+    double (*sketch)(const float *y, uint32_t count, float exponent, float *masses);
+
+    /* A y up to which ids have about this mass together. *squares: the sum of the squares of their
+     * masses. */
+    float (*quantile)(const float *y, const float *masses, uint32_t count, double mass,
+                      double *squares);
 
     /* Passes over the ids of a row, edited or, if `raw`, as they came. Tiles whose maximum does not
      * reach `least` are skipped: no id of theirs may count. */
@@ -144,11 +142,14 @@ struct rz_passes {
     uint32_t (*count_above)(const struct rz_tiles *tiles, const struct rz_edits *edits, bool raw,
                             float least, float y);
 
-    /* above[i], about the mass over 2^exponent of the edited ids with y > pivots[i], which fall.
-     * For rows without NaN, no y of which overflows. */
+    /* The weights of the edited ids with logits of at least each pivot, RZ_MAX_PIVOTS at most,
+     * which fall; only the sketches unless `fine`. For rows without NaN, no y of which overflows. */
     void (*weigh)(const struct rz_tiles *tiles, const struct rz_edits *edits, float least,
-                  enum rz_fineness fineness, const float *pivots, uint32_t pivot_count,
-                  double *above);
+                  bool fine, const float *pivots, uint32_t count, struct rz_weight *weights);
+
+    /* The sketch of one id of the largest y of each tile whose maximum is at least `least` and below
+     * `below`. */
+    double (*maxima)(const struct rz_tiles *tiles, float least, float below);
 };
 
 extern const struct rz_passes rz_passes_scalar;

@@ -48,13 +48,6 @@ static inline f64x8 exact_mass(f64x8 y, f64x8 exponent)
     return f64_times_exp2_floor(power, f64_add(rounded, f64_set(44.0)));
 }
 
-/* y below this have no mass relative to 2^exponent, which is at most RZ_MASS_ONE * 2^-46. */
-static inline float weightless_below(double exponent)
-{
-    const double least = exponent - 46.0;
-    return least < -FLT_MAX ? -FLT_MAX : (float)least;
-}
-
 /* 2^x within a factor of 1 + 2^-21, for -126 <= x <= 100; what is below counts as -126. The
  * polynomial is minimax on |r| <= 1/2 (2^-22.6), four roundings come on top. */
 static inline f32x16 about_exp2(f32x16 x)
@@ -238,8 +231,6 @@ enum {
 struct progress {
     watch watch;
     f32x16 most;
-    f64x8 mass;
-    bool any_block;
     struct keys keys;
     uint32_t groups_drawn;
     uint32_t words[2 * RZ_GROUP]; /* of the last two */
@@ -253,26 +244,6 @@ static inline void allowed_of_block(const uint32_t *mask, uint32_t tile, uint32_
         const uint32_t bits = tile < tiles ? mask[tile / 2] >> (16 * (tile % 2)) & 0xFFFFu : 0;
         allowed[i / 2] = i % 2 == 0 ? bits : allowed[i / 2] | bits << 16;
     }
-}
-
-/* Add the mass of the 16 tiles at `at`, of which `most` has the maxima. The first block settles
- * what masses are relative to. 7 instructions for 16 ids. */
-INLINED void sketch_block(struct rz_scan *scan, struct progress *progress, const char *at,
-                          enum rz_dtype dtype, f32x16 most)
-{
-    const f32x16 scale = f32_set(scan->scale);
-    if (!progress->any_block) {
-        const float y = lane_max(scaled(most, scale));
-        scan->reference = y > -FLT_MAX && y < FLT_MAX ? ceilf(y) : 0.0f;
-        progress->any_block = true;
-    }
-    const f32x16 reference = f32_set(-scan->reference);
-    f32x16 sum = f32_set(0.0f); /* of 16 terms a lane: off by 2^-20 at most */
-    for (size_t t = 0; t < BLOCK_TILES; t++) {
-        const f32x16 x = load_16(at + t * RZ_TILE * bytes_of(dtype), dtype);
-        sum = f32_add(sum, chord_exp2(f32_mul_add(x, scale, reference)));
-    }
-    progress->mass = f64_add(progress->mass, f64_from_both(sum));
 }
 
 /* The scores of 16 tiles with these maxima. Words are drawn a group ahead: they cannot be loaded as
@@ -299,8 +270,6 @@ INLINED f32x16 scan_block(struct rz_scan *scan, struct progress *progress, const
         __builtin_prefetch(at + PREFETCH_BYTES + line);
     const f32x16 most = tiles_16(at, dtype, masked ? allowed : NULL, &progress->watch);
     progress->most = f32_max(progress->most, most);
-    if (scan->weighs)
-        sketch_block(scan, progress, at, dtype, most);
     return most;
 }
 
@@ -419,14 +388,12 @@ static void scan(struct rz_scan *scan)
             scan->scores[t] = -INFINITY;
     }
 
-    struct progress progress = {
-        .watch = watch_none(), .most = f32_set(-INFINITY), .mass = f64_set(0.0)};
+    struct progress progress = {.watch = watch_none(), .most = f32_set(-INFINITY)};
     if (scan->scores != NULL)
         schedule(scan->seed, &progress.keys);
     for (uint32_t s = 0; s < view->shard_count; s++)
         if (view->shards[s].first < view->vocab_size)
             scan_shard(scan, &progress, &view->shards[s]);
-    scan->mass = scan->weighs ? f64_sum(progress.mass) : -1.0;
     scan->most = lane_max(progress.most);
 
     const uint32_t infinity = dtype == RZ_F32 ? 0x7F800000 : dtype == RZ_F16 ? 0x7C00 : 0x7F80;
@@ -516,6 +483,18 @@ static uint32_t at_least(const float *values, uint32_t padded, float least, uint
     return count;
 }
 
+static double maxima(const struct rz_tiles *tiles, float least, float below)
+{
+    f32x16 some = f32_set(0.0f); /* 512 terms a lane at most */
+    for (uint32_t t = 0; t < tiles->padded; t += LANES) {
+        const f32x16 max = f32_load(tiles->max + t);
+        const f32x16 x = f32_sub(f32_mul(max, f32_set(tiles->scale)), f32_set(tiles->exponent));
+        const uint32_t lanes = f32_ge(max, f32_set(least)) & ~f32_ge(max, f32_set(below));
+        some = f32_add_where(lanes, some, chord_exp2(x));
+    }
+    return f64_sum(f64_from_both(some));
+}
+
 static float best(const float *base, float least, const float *scores, uint32_t padded,
                   const char *ahead)
 {
@@ -587,7 +566,7 @@ static inline uint32_t low_lanes(uint32_t lanes)
 static uint64_t masses(const float *y_of_tile, float threshold, double exponent, uint64_t *masses)
 {
     const f32x16 y = f32_load(y_of_tile);
-    const float weighty = weightless_below(exponent);
+    const float weighty = rz_weightless_below(exponent);
     const uint32_t kept = f32_ge(y, f32_set(threshold > weighty ? threshold : weighty));
     const u64x8 low =
         u64_keep(low_lanes(kept), f64_to_u64(exact_mass(f64_from_low(y), f64_set(exponent))));
@@ -598,42 +577,54 @@ static uint64_t masses(const float *y_of_tile, float threshold, double exponent,
     return u64_sum(u64_add(low, high));
 }
 
-/* By bisection of the range that has mass to speak of. */
-static float quantile(const float *y, uint32_t count, float exponent, float share)
+static double sketch(const float *y, uint32_t count, float exponent, float *masses)
 {
-    enum { STEPS = 14 };
-    float mass[RZ_MAX_SAMPLE];
-    f32x16 sum = f32_set(0.0f), most = f32_set(-INFINITY);
+    f32x16 sum = f32_set(0.0f);
     for (uint32_t i = 0; i < count; i += LANES) {
-        const f32x16 of_y = f32_load(y + i);
-        const f32x16 x = f32_max(f32_sub(of_y, f32_set(exponent)), f32_set(-100.0f));
-        f32_store(mass + i, chord_exp2(x));
-        sum = f32_add(sum, f32_load(mass + i));
-        most = f32_max(most, of_y);
+        const f32x16 mass = chord_exp2(f32_sub(f32_load(y + i), f32_set(exponent)));
+        f32_store(masses + i, mass);
+        sum = f32_add(sum, mass);
     }
-    float high = lane_max(most);
-    f32x16 rest = f32_set(high);
+    return f64_sum(f64_from_both(sum));
+}
+
+/* By bisection of the range that has mass to speak of. */
+static float quantile(const float *y, const float *masses, uint32_t count, double mass,
+                      double *squares)
+{
+    enum { STEPS = 12 };
+    f32x16 most = f32_set(-INFINITY);
     for (uint32_t i = 0; i < count; i += LANES)
-        rest = f32_min(rest, f32_max(f32_load(y + i), f32_set(high - 40.0f)));
-    float low = lane_min(rest);
-    const double wanted = (double)share * f64_sum(f64_from_both(sum));
+        most = f32_max(most, f32_load(y + i));
+    float high = lane_max(most);
+    f32x16 least = f32_set(high);
+    for (uint32_t i = 0; i < count; i += LANES)
+        least = f32_min(least, f32_max(f32_load(y + i), f32_set(high - 40.0f)));
+    float low = lane_min(least);
     for (uint32_t step = 0; step < STEPS; step++) {
         const float middle = low + (high - low) / 2;
-        f32x16 above = f32_set(0.0f);
+        f32x16 below = f32_set(0.0f);
         for (uint32_t i = 0; i < count; i += LANES) {
-            const uint32_t lanes = f32_gt(f32_load(y + i), f32_set(middle));
-            above = f32_add(above, f32_select(lanes, f32_load(mass + i), f32_set(0.0f)));
+            const uint32_t lanes = f32_ge(f32_set(middle), f32_load(y + i));
+            below = f32_add_where(lanes, below, f32_load(masses + i));
         }
-        if (f64_sum(f64_from_both(above)) < wanted)
+        if (f64_sum(f64_from_both(below)) > mass)
             high = middle;
         else
             low = middle;
     }
+    f32x16 square = f32_set(0.0f);
+    for (uint32_t i = 0; i < count; i += LANES) {
+        const f32x16 m = f32_load(masses + i);
+        const uint32_t lanes = f32_ge(f32_set(high), f32_load(y + i));
+        square = f32_add_where(lanes, square, f32_mul(m, m));
+    }
+    *squares = f64_sum(f64_from_both(square));
     return low;
 }
 
 /* What is done with the ids of a row. */
-enum work { SUM, COUNT, SKETCH, WEIGH };
+enum work { SUM, COUNT, SKETCH, WEIGH }; /* the last sketches too */
 
 struct ids {
     const struct rz_edits *edits;
@@ -644,13 +635,14 @@ struct ids {
     float threshold; /* SUM: of y >= threshold */
     u64x8 mass;
     uint32_t count;      /* COUNT: of y > pivots[0] */
-    const float *pivots; /* SKETCH and WEIGH: of y > each */
-    f32x16 sum[RZ_MAX_PIVOTS];
-    f64x8 total[RZ_MAX_PIVOTS];
+    const float *pivots; /* SKETCH and WEIGH: of logits >= each */
+    f32x16 sketch[2][RZ_MAX_PIVOTS], fine[2][RZ_MAX_PIVOTS]; /* so that sums wait less for sums */
+    f64x8 sketch_total[RZ_MAX_PIVOTS], fine_total[RZ_MAX_PIVOTS];
 };
 
-/* 16 ids. Inlined, with `work` and `pivots` constant, so that the loops have no branch on them. */
-INLINED void visit(struct ids *ids, f32x16 x, enum work work, uint32_t pivots)
+/* 16 ids, for one of the two sums. Inlined, with `work` and `pivots` constant, so that the loops have
+ * no branch on them. */
+INLINED void visit(struct ids *ids, f32x16 x, enum work work, uint32_t pivots, uint32_t half)
 {
     const f32x16 scale = f32_set(ids->tiles->scale);
     if (work == SUM) {
@@ -665,12 +657,19 @@ INLINED void visit(struct ids *ids, f32x16 x, enum work work, uint32_t pivots)
         const f32x16 y = scaled(x, scale);
         ids->count += (uint32_t)__builtin_popcount(f32_gt(y, f32_set(ids->pivots[0])));
     } else {
-        const f32x16 y = f32_mul(x, scale); /* nothing overflows */
-        const f32x16 apart = f32_sub(y, f32_set(ids->tiles->exponent));
-        const f32x16 mass = work == WEIGH ? about_exp2(apart) : chord_exp2(apart);
+        /* The chord, as chord_exp2() has it, in one step from the logit; nothing overflows. */
+        const float exponent = ids->tiles->exponent;
+        const f32x16 bits = f32_mul_add(x, f32_set(ids->tiles->scale * 0x1p+23f),
+                                        f32_set((127.0f - exponent) * 0x1p+23f));
+        const f32x16 sketch = f32_from_bits(f32_to_i32(f32_max(bits, f32_set(0.0f))));
+        f32x16 fine = sketch;
+        if (work == WEIGH)
+            fine = about_exp2(f32_sub(f32_mul(x, scale), f32_set(exponent)));
         for (uint32_t p = 0; p < pivots; p++) {
-            const uint32_t above = f32_gt(y, f32_set(ids->pivots[p]));
-            ids->sum[p] = f32_add_where(above, ids->sum[p], mass);
+            const uint32_t above = f32_ge(x, f32_set(ids->pivots[p]));
+            ids->sketch[half][p] = f32_add_where(above, ids->sketch[half][p], sketch);
+            if (work == WEIGH)
+                ids->fine[half][p] = f32_add_where(above, ids->fine[half][p], fine);
         }
     }
 }
@@ -679,8 +678,60 @@ INLINED void visit(struct ids *ids, f32x16 x, enum work work, uint32_t pivots)
 INLINED void flush(struct ids *ids, enum work work, uint32_t pivots)
 {
     for (uint32_t p = 0; work >= SKETCH && p < pivots; p++) {
-        ids->total[p] = f64_add(ids->total[p], f64_from_both(ids->sum[p]));
-        ids->sum[p] = f32_set(0.0f);
+        const f32x16 sketch = f32_add(ids->sketch[0][p], ids->sketch[1][p]);
+        ids->sketch_total[p] = f64_add(ids->sketch_total[p], f64_from_both(sketch));
+        ids->sketch[0][p] = ids->sketch[1][p] = f32_set(0.0f);
+        if (work != WEIGH)
+            continue;
+        const f32x16 fine = f32_add(ids->fine[0][p], ids->fine[1][p]);
+        ids->fine_total[p] = f64_add(ids->fine_total[p], f64_from_both(fine));
+        ids->fine[0][p] = ids->fine[1][p] = f32_set(0.0f);
+    }
+}
+
+/* The next 32 ids, in any order. */
+static inline void load_32(const char *at, enum rz_dtype dtype, f32x16 x[2])
+{
+    if (dtype == RZ_BF16) {
+        f32_load_32_bf16((const uint16_t *)(const void *)at, x);
+        return;
+    }
+    x[0] = load_16(at, dtype);
+    x[1] = load_16(at + 16 * bytes_of(dtype), dtype);
+}
+
+/* NaN is -inf. Works that are not for rows with NaN save the instruction. */
+INLINED f32x16 without_nan(f32x16 x, enum work work)
+{
+    return work < SKETCH ? f32_max(x, f32_set(-INFINITY)) : x; /* in the first place: the second */
+}
+
+/* 16 tiles, all of them, none edited. */
+INLINED void visit_block(struct ids *ids, const char *at, enum rz_dtype dtype, enum work work,
+                         uint32_t pivots)
+{
+    for (uint32_t t = 0; t < LANES; t += 2) {
+        f32x16 x[2];
+        load_32(at + (size_t)t * RZ_TILE * bytes_of(dtype), dtype, x);
+        for (uint32_t half = 0; half < 2; half++)
+            visit(ids, without_nan(x[half], work), work, pivots, half);
+    }
+}
+
+/* Those of 16 tiles whose lane is set, but for the edited ones. */
+INLINED void visit_some(struct ids *ids, const char *at, uint32_t block, uint32_t lanes,
+                        enum rz_dtype dtype, bool masked, enum work work, uint32_t pivots)
+{
+    const struct rz_edits *edits = ids->edits;
+    for (; lanes != 0; lanes &= lanes - 1) {
+        const uint32_t t = (uint32_t)__builtin_ctz(lanes);
+        if (!ids->raw && edits->tile_epoch[block + t] == edits->epoch)
+            continue;
+        f32x16 x = load_16(at + (size_t)t * RZ_TILE * bytes_of(dtype), dtype);
+        x = without_nan(x, work);
+        if (masked)
+            x = f32_select(rz_edits_mask_of(edits, block + t), x, f32_set(-INFINITY));
+        visit(ids, x, work, pivots, 0);
     }
 }
 
@@ -691,27 +742,19 @@ enum { CHUNK = 64 }; /* tiles, and so terms of a lane, between flushes */
 INLINED void visit_whole(struct ids *ids, const char *at, uint32_t first, uint32_t last,
                          enum rz_dtype dtype, bool masked, enum work work, uint32_t pivots)
 {
-    const struct rz_edits *edits = ids->edits;
-    const uint32_t epoch = edits->epoch;
-    const uint32_t *tile_epoch = edits->tile_epoch;
     const f32x16 least = f32_set(ids->least);
+    const bool plain = !masked && (ids->raw || ids->edits->touched_tile_count == 0);
+    const size_t tile_bytes = RZ_TILE * bytes_of(dtype);
     for (uint32_t chunk = first; chunk < last; chunk += CHUNK) {
         const uint32_t chunk_end = last - chunk < CHUNK ? last : chunk + CHUNK;
-        for (uint32_t block = chunk; block < chunk_end; block += LANES) {
+        for (uint32_t block = chunk; block < chunk_end; block += LANES, at += LANES * tile_bytes) {
             uint32_t lanes = f32_ge(f32_load(ids->tiles->max + block), least);
             if (chunk_end - block < LANES)
                 lanes &= (1u << (chunk_end - block)) - 1;
-            for (; lanes != 0; lanes &= lanes - 1) {
-                const uint32_t t = block + (uint32_t)__builtin_ctz(lanes);
-                if (!ids->raw && tile_epoch[t] == epoch)
-                    continue;
-                f32x16 x = load_16(at + (size_t)(t - first) * RZ_TILE * bytes_of(dtype), dtype);
-                if (work < SKETCH) /* NaN, in the first place, gives the second */
-                    x = f32_max(x, f32_set(-INFINITY));
-                if (masked)
-                    x = f32_select(rz_edits_mask_of(edits, t), x, f32_set(-INFINITY));
-                visit(ids, x, work, pivots);
-            }
+            if (plain && lanes == 0xFFFFu)
+                visit_block(ids, at, dtype, work, pivots);
+            else
+                visit_some(ids, at, block, lanes, dtype, masked, work, pivots);
         }
         flush(ids, work, pivots);
     }
@@ -725,7 +768,7 @@ INLINED void visit_other(struct ids *ids, uint32_t tile, enum work work, uint32_
         rz_row_read_tile(ids->edits->view, ids->edits->logits_row, tile, logits);
     else
         rz_edits_tile(ids->edits, tile, logits);
-    visit(ids, f32_load(logits), work, pivots);
+    visit(ids, f32_load(logits), work, pivots, 0);
     flush(ids, work, pivots);
 }
 
@@ -780,7 +823,7 @@ INLINED void visit_as(struct ids *ids, enum work work, uint32_t pivots)
 static uint64_t mass_of_row(const struct rz_tiles *tiles, const struct rz_edits *edits, bool raw,
                             float least, float threshold)
 {
-    const float weighty = weightless_below((double)tiles->exponent);
+    const float weighty = rz_weightless_below((double)tiles->exponent);
     struct ids ids = {
         .edits = edits,
         .tiles = tiles,
@@ -802,27 +845,27 @@ static uint32_t count_above(const struct rz_tiles *tiles, const struct rz_edits 
 }
 
 /* Sums of 64 terms a lane are made in fp32, which is off by a factor of 2^-18 at most, and these in
- * double. y - exponent is rounded to 2^-19 where there is mass to speak of, within 32 of the
- * exponent. With the error of the exponentials that is what enum rz_fineness says, with room to
- * spare. */
+ * double. With the error of the exponentials that is what struct rz_weight says, with room to spare;
+ * y - exponent is rounded to 2^-19 where there is mass to speak of, within 32 of the exponent. The
+ * sketch is made of a y that was not rounded, which cut.c has in mind. */
 static void weigh(const struct rz_tiles *tiles, const struct rz_edits *edits, float least,
-                  enum rz_fineness fineness, const float *pivots, uint32_t pivot_count,
-                  double *above)
+                  bool fine, const float *pivots, uint32_t count, struct rz_weight *weights)
 {
     float all[RZ_MAX_PIVOTS];
     for (uint32_t p = 0; p < RZ_MAX_PIVOTS; p++)
-        all[p] = pivots[p < pivot_count ? p : pivot_count - 1];
+        all[p] = pivots[p < count ? p : count - 1];
     struct ids ids = {.edits = edits, .tiles = tiles, .least = least, .pivots = all};
     for (uint32_t p = 0; p < RZ_MAX_PIVOTS; p++) {
-        ids.sum[p] = f32_set(0.0f);
-        ids.total[p] = f64_set(0.0);
+        for (uint32_t half = 0; half < 2; half++)
+            ids.sketch[half][p] = ids.fine[half][p] = f32_set(0.0f);
+        ids.sketch_total[p] = ids.fine_total[p] = f64_set(0.0);
     }
-    if (fineness == RZ_SKETCHED)
-        pivot_count == 1 ? visit_as(&ids, SKETCH, 1) : visit_as(&ids, SKETCH, RZ_MAX_PIVOTS);
+    if (fine)
+        visit_as(&ids, WEIGH, RZ_MAX_PIVOTS);
     else
-        pivot_count == 1 ? visit_as(&ids, WEIGH, 1) : visit_as(&ids, WEIGH, RZ_MAX_PIVOTS);
-    for (uint32_t p = 0; p < pivot_count; p++)
-        above[p] = f64_sum(ids.total[p]);
+        visit_as(&ids, SKETCH, RZ_MAX_PIVOTS);
+    for (uint32_t p = 0; p < count; p++)
+        weights[p] = (struct rz_weight){f64_sum(ids.sketch_total[p]), f64_sum(ids.fine_total[p])};
 }
 
 const struct rz_passes RZ_PASSES = {
@@ -834,11 +877,13 @@ const struct rz_passes RZ_PASSES = {
     .at_least = at_least,
     .draw = draw,
     .score = score,
+    .maxima = maxima,
     .best = best,
     .reach = reach,
     .tile = tile,
     .collect = collect,
     .masses = masses,
+    .sketch = sketch,
     .quantile = quantile,
     .mass_of_row = mass_of_row,
     .count_above = count_above,

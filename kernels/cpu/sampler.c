@@ -72,8 +72,7 @@ static bool is_greedy(const struct rz_sampling *p)
     return p->temperature < RZ_GREEDY_BELOW;
 }
 
-/* What the scan does on the way: scores where most tiles will need one, the mass where top-p will
- * ask for it. */
+/* Scores are made on the way where most tiles will need one. */
 static void scan(struct draw *draw, const struct rz_logits_view *view)
 {
     struct rz_sampler *sampler = draw->sampler;
@@ -89,9 +88,6 @@ static void scan(struct draw *draw, const struct rz_logits_view *view)
         .scores = races ? sampler->race.scores : NULL,
         .seed = draw->task->seed,
         .position = draw->task->position,
-        .weighs = races && p->top_p < 1.0f && !(p->min_p > 0.0f) &&
-                  draw->task->draws < RZ_RACE_MANY && !draw->wants_processed &&
-                  edits->mask == NULL && edits->touched_count == 0,
     };
     sampler->passes->scan(&draw->scan);
     draw->scored = races && !draw->scan.nan; /* NaN: of other maxima */
@@ -171,17 +167,6 @@ static void draw_certain(const struct draw *draw, struct rz_result *results)
     }
 }
 
-/* The row's mass, as the scan found it, relative to the row's exponent; negative if it did not. */
-static double scanned_mass(const struct draw *draw)
-{
-    const double apart = (double)draw->scan.reference - (double)draw->row.tiles.exponent;
-    /* The sketch rounds y by 2^-24 of it, which must not be more than it claims. */
-    const bool small = draw->row.tiles.exponent > -4096.0f && draw->row.tiles.exponent < 4096.0f;
-    if (draw->scan.mass < 0.0 || !draw->row.tame || !small || apart < -60.0 || apart > 60.0)
-        return -1.0;
-    return draw->scan.mass * rz_power_of_two((int)apart);
-}
-
 static void report(const struct draw *draw, const struct rz_filter_row *row, bool raw,
                    bool infinite, float threshold, struct rz_result *results)
 {
@@ -203,7 +188,7 @@ static struct rz_filter_row measure(const struct draw *draw, const float *tile_m
     row.tiles.scale = scale;
     row.tiles.exponent = most > -INFINITY ? ceilf(row.largest) : 0.0f;
     row.tame = !draw->scan.nan && draw->scan.magnitude * scale < FLT_MAX &&
-               row.largest > -0x1p+100f && row.largest < 0x1p+100f;
+               row.largest > -4096.0f && row.largest < 4096.0f;
     return row;
 }
 
@@ -224,7 +209,7 @@ static void draw_by_race(struct draw *draw, struct rz_result *results)
     draw->row = measure(draw, sampler->tile_max, draw->most, rz_temperature_scale(p->temperature));
     const float threshold = rz_filter_threshold(&draw->row, p, &sampler->filters);
     struct rz_cut cut;
-    rz_cut_begin(&cut, &draw->row, threshold, p->top_p, scanned_mass(draw), &sampler->filters,
+    rz_cut_begin(&cut, &draw->row, threshold, p->top_p, &sampler->filters,
                  &sampler->counters);
     if (task->draws >= RZ_RACE_MANY || draw->wants_processed)
         rz_cut_settle(&cut);
