@@ -205,14 +205,10 @@ static bool judge_by_maxima(struct rz_cut *cut, float y)
 bool rz_cut_narrow(struct rz_cut *cut, float y)
 {
     struct rz_weight above;
-    if (judge_by_maxima(cut, y))
+    if (rz_cut_has_few_above(cut, y) && judge_by_maxima(cut, y))
         return true;
-    for (int fine = 0; fine < 2; fine++) {
-        weigh_above(cut, fine != 0, &y, 1, &above);
-        if (judge_all(cut, fine != 0, &y, 1, &above))
-            return true;
-    }
-    return false;
+    weigh_above(cut, true, &y, 1, &above);
+    return judge_all(cut, true, &y, 1, &above);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -270,7 +266,8 @@ static double left_open(const struct rz_cut *cut, double all)
 }
 
 /* Two y with the cut between them, as far as can be guessed. From a sample: off by what the sample
- * is off, two standard deviations of it, and by what sketches leave open. */
+ * is off, three standard deviations of it or, where they were too few, more, and by what sketches
+ * leave open. */
 static void guess_by_sample(const struct rz_cut *cut, float pivots[2])
 {
     struct sample s;
@@ -281,15 +278,16 @@ static void guess_by_sample(const struct rz_cut *cut, float pivots[2])
     const double rest = (1.0 - (double)cut->top_p) * all;
     double squares;
     passes->quantile(s.y, s.masses, s.count, rest, &squares);
-    const double off = left_open(cut, all) + 2.0 * sqrt(squares);
+    const double off = left_open(cut, all) + 3.0 * cut->by_sample * sqrt(squares);
     pivots[0] = passes->quantile(s.y, s.masses, s.count, rest + off, &squares);
     pivots[1] = passes->quantile(s.y, s.masses, s.count, rest - off, &squares);
 }
 
-/* By a straight line between what was weighed. */
-static void guess_by_line(const struct rz_cut *cut, double off, float pivots[2])
+/* By a straight line between what was weighed, and a little more than what sketches leave open. */
+static void guess_by_line(const struct rz_cut *cut, float pivots[2])
 {
-    const double rest = (1.0 - (double)cut->top_p) * cut->all.sketch;
+    const double all = cut->all.sketch, off = 1.1 * left_open(cut, all);
+    const double rest = (1.0 - (double)cut->top_p) * all;
     const double apart = (double)(cut->keep_from - cut->drop_below);
     const double slope = apart / (cut->below_keep - cut->below_drop);
     pivots[0] = (float)((double)cut->drop_below + (rest + off - cut->below_drop) * slope);
@@ -300,22 +298,23 @@ bool rz_cut_locate(struct rz_cut *cut)
 {
     float guesses[2], pivots[2];
     struct rz_weight above[2];
-    const bool by_line = cut->below_keep > cut->below_drop, fine = by_line && cut->located > 1;
-    if (!by_line)
+    if (cut->by_line)
+        return false; /* a sketch has told what it can */
+    cut->by_line = cut->below_keep > cut->below_drop;
+    if (cut->by_line) {
+        guess_by_line(cut, guesses);
+    } else {
+        cut->by_sample++;
         guess_by_sample(cut, guesses);
-    else if (!fine)
-        guess_by_line(cut, 1.1 * left_open(cut, cut->all.sketch), guesses);
-    else
-        guess_by_line(cut, 0.1 * (cut->below_keep - cut->below_drop), guesses);
-    cut->located++;
+    }
     uint32_t count = 0;
     for (uint32_t i = 0; i < 2; i++)
         if (rz_cut_is_open(cut, guesses[i]) && (count == 0 || guesses[i] < pivots[0]))
             pivots[count++] = guesses[i];
     if (count == 0)
         return false;
-    weigh_above(cut, fine, pivots, count, above);
-    return judge_all(cut, fine, pivots, count, above);
+    weigh_above(cut, false, pivots, count, above);
+    return judge_all(cut, false, pivots, count, above);
 }
 
 /* ------------------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ struct rz_cut {
     float drop_below;        /* ids of less y are not kept */
     float keep_from;         /* ids of this y and more are */
     bool few;                /* tiles have an id of y >= threshold */
-    uint32_t located;        /* calls of rz_cut_locate() */
+    uint32_t by_sample;      /* guesses of rz_cut_locate() */
+    bool by_line;            /* the last */
     struct rz_weight all;    /* of all that min-p and top-k keep; negative: not known */
     double below_drop;       /* the sketch of the ids below drop_below; negative: not known */
     double below_keep;       /* and of those below keep_from */
@@ -45,12 +46,13 @@ static inline bool rz_cut_is_open(const struct rz_cut *cut, float y)
 /* rz_cut_has_few_above - do so few tiles reach this y that narrowing there is quick? */
 bool rz_cut_has_few_above(const struct rz_cut *cut, float y);
 
-/* rz_cut_narrow - find out about ids of this y, which is open. False if nothing can be told without
+/* rz_cut_narrow - find out about ids of this y, which is open. False if that cannot be told without
  * settling. */
 bool rz_cut_narrow(struct rz_cut *cut, float y);
 
-/* rz_cut_locate - weigh the row around where a sample of it says that the cut is: leaves open,
- * mostly, ids of a few hundredths of the mass. False if that tells nothing. */
+/* rz_cut_locate - sketch the row around where a sample of it says that the cut is, and the second
+ * time, what that has told: leaves open ids of a few hundredths of the mass, then of less than one.
+ * False if that tells nothing. */
 bool rz_cut_locate(struct rz_cut *cut);
 
 /* rz_cut_settle - find the smallest y that is kept: drop_below and keep_from become it. */

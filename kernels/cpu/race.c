@@ -424,9 +424,8 @@ static bool narrow(struct rz_race *race, uint32_t contenders)
         largest = open[i] > largest ? open[i] : largest;
     for (uint32_t i = 0; i < count; i++)
         mass += open[i] > largest - 30.0f ? exp2f(open[i] - largest) : 0.0f;
-    if (mass < HEAVY && rz_cut_has_few_above(race->cut, largest))
-        return rz_cut_narrow(race->cut, largest);
-    return rz_cut_locate(race->cut) || rz_cut_narrow(race->cut, largest);
+    const bool heavy = mass < HEAVY && rz_cut_has_few_above(race->cut, largest);
+    return (!heavy && rz_cut_locate(race->cut)) || rz_cut_narrow(race->cut, largest);
 }
 
 /* Whether one of `count` contenders wins, and the id that it draws: the winner is then the first of
