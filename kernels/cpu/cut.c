@@ -33,9 +33,8 @@ static bool has_few_tiles(const struct rz_cut *cut)
     const struct rz_filter_row *row = cut->row;
     if (cut->threshold <= -FLT_MAX && row->tiles.count > FEW)
         return false;
-    return row->passes->at_least(row->tiles.max, row->tiles.padded,
-                                 rz_filter_least(row, cut->threshold), FEW,
-                                 cut->scratch->tiles) <= FEW;
+    return row->passes->count(row->tiles.max, row->tiles.padded,
+                              rz_filter_least(row, cut->threshold)) <= FEW;
 }
 
 void rz_cut_begin(struct rz_cut *cut, const struct rz_filter_row *row, float threshold, float top_p,
@@ -177,9 +176,8 @@ bool rz_cut_has_few_above(const struct rz_cut *cut, float y)
 {
     enum { PART = 8 };
     const struct rz_filter_row *row = cut->row;
-    const uint32_t few = row->tiles.count / PART;
-    return row->passes->at_least(row->tiles.max, row->tiles.padded, rz_filter_least(row, y), few,
-                                 cut->scratch->tiles) <= few;
+    return row->passes->count(row->tiles.max, row->tiles.padded, rz_filter_least(row, y)) <=
+           row->tiles.count / PART;
 }
 
 /* From the tiles that have something above it, weighed, and the maxima of the others: each has at
@@ -217,17 +215,16 @@ bool rz_cut_narrow(struct rz_cut *cut, float y)
 
 /* Ids from all over the row, whole tiles of them. */
 struct sample {
-    uint32_t count;
-    double part; /* of the row */
-    float y[RZ_MAX_SAMPLE];
-    float masses[RZ_MAX_SAMPLE];
-    float max[RZ_MAX_SAMPLE / RZ_TILE]; /* of the tiles, logits */
+    double part; /* of the row; the rest of the arrays is -inf */
+    float y[RZ_SAMPLE];
+    float masses[RZ_SAMPLE];
+    float max[RZ_SAMPLE / RZ_TILE]; /* of the tiles, logits */
 };
 
 static void take_sample(const struct rz_cut *cut, struct sample *s)
 {
     const struct rz_filter_row *row = cut->row;
-    const uint32_t most = RZ_MAX_SAMPLE / RZ_TILE, tiles = row->tiles.count;
+    const uint32_t most = RZ_SAMPLE / RZ_TILE, tiles = row->tiles.count;
     const uint32_t step = tiles > most ? tiles / most : 1;
     uint32_t taken = 0;
     for (uint32_t t = 0; t < tiles && taken < most; t += step, taken++) {
@@ -237,10 +234,12 @@ static void take_sample(const struct rz_cut *cut, struct sample *s)
             y[i] = y[i] < cut->threshold ? -INFINITY : y[i];
         s->max[taken] = row->tiles.max[t];
     }
-    s->count = taken * RZ_TILE;
     s->part = (double)taken / (double)tiles;
-    for (; taken < most; taken++)
+    for (; taken < most; taken++) {
         s->max[taken] = -INFINITY;
+        for (uint32_t i = 0; i < RZ_TILE; i++)
+            s->y[taken * RZ_TILE + i] = -INFINITY;
+    }
 }
 
 /* About the sketch of all: the maxima, which are known, and the others in proportion to those of the
@@ -254,7 +253,7 @@ static double about_all(const struct rz_cut *cut, const struct sample *s, double
     struct rz_tiles tiles = cut->row->tiles;
     const double maxima = passes->maxima(&tiles, least, INFINITY);
     tiles.max = s->max;
-    tiles.padded = RZ_MAX_SAMPLE / RZ_TILE;
+    tiles.padded = RZ_SAMPLE / RZ_TILE;
     return maxima + (sampled - passes->maxima(&tiles, least, INFINITY)) / s->part;
 }
 
@@ -273,14 +272,14 @@ static void guess_by_sample(const struct rz_cut *cut, float pivots[2])
     struct sample s;
     const struct rz_passes *passes = cut->row->passes;
     take_sample(cut, &s);
-    const double sampled = passes->sketch(s.y, s.count, cut->row->tiles.exponent, s.masses);
+    const double sampled = passes->sketch(s.y, cut->row->tiles.exponent, s.masses);
     const double all = about_all(cut, &s, sampled) * s.part;
     const double rest = (1.0 - (double)cut->top_p) * all;
     double squares;
-    passes->quantile(s.y, s.masses, s.count, rest, &squares);
+    passes->quantile(s.y, s.masses, rest, &squares);
     const double off = left_open(cut, all) + 3.0 * cut->by_sample * sqrt(squares);
-    pivots[0] = passes->quantile(s.y, s.masses, s.count, rest + off, &squares);
-    pivots[1] = passes->quantile(s.y, s.masses, s.count, rest - off, &squares);
+    pivots[0] = passes->quantile(s.y, s.masses, rest + off, &squares);
+    pivots[1] = passes->quantile(s.y, s.masses, rest - off, &squares);
 }
 
 /* By a straight line between what was weighed, and a little more than what sketches leave open. */

@@ -20,7 +20,7 @@ enum {
     RZ_GROUP = 64, /* tiles that 16 calls of Philox serve */
     RZ_GROUP_CALLS = 16,
     RZ_MAX_PIVOTS = 3,
-    RZ_MAX_SAMPLE = 1024,
+    RZ_SAMPLE = 1024,
 };
 
 /* Arrays over tiles are padded to whole groups. */
@@ -66,6 +66,11 @@ struct rz_scan {
     float magnitude; /* out: no finite logit is larger, its sign apart */
 };
 
+/* Memory that is wanted next, which passes that read little ask for on the way. */
+struct rz_ahead {
+    const char *next, *end;
+};
+
 /* What a pass over tiles or ids looks at: the tile maxima of a row, and how its logits become y. */
 struct rz_tiles {
     const float
@@ -74,6 +79,7 @@ struct rz_tiles {
     uint32_t padded;
     float scale;    /* y = logit * scale */
     float exponent; /* that masses are relative to: the next integer above the largest y */
+    struct rz_ahead *ahead;
 };
 
 struct rz_passes {
@@ -89,7 +95,11 @@ struct rz_passes {
     float (*kth_largest)(const float *values, uint32_t count, uint32_t k, uint32_t spare);
 
     /* The largest of groups of 16 tiles, [padded / 16 rounded up to 16]; returns how many. */
-    uint32_t (*groups)(const float *values, uint32_t padded, float *largest);
+    uint32_t (*groups)(const float *values, uint32_t padded, struct rz_ahead *ahead,
+                       float *largest);
+
+    /* How many of the values reach `least`. */
+    uint32_t (*count)(const float *values, uint32_t padded, float least);
 
     /* The tiles of which `values` reaches `least`, in order; returns how many. Gives up, with more
      * than `most`, when there are more. */
@@ -106,11 +116,11 @@ struct rz_passes {
                   float scale, uint32_t padded, float *scores);
 
     /* The highest score of those whose base reaches `least`, and which of them reach a score, in
-     * order; that returns how many. `ahead`: memory to fetch meanwhile. */
+     * order; that returns how many. */
     float (*best)(const float *base, float least, const float *scores, uint32_t padded,
-                  const char *ahead);
+                  struct rz_ahead *ahead);
     uint32_t (*reach)(const float *base, float least, const float *scores, uint32_t padded,
-                      float score, const char *ahead, uint32_t *list);
+                      float score, struct rz_ahead *ahead, uint32_t *list);
 
     /* The 16 y of a tile, edited. */
     void (*tile)(const struct rz_edits *edits, uint32_t tile, float scale, float y[RZ_TILE]);
@@ -123,13 +133,13 @@ struct rz_passes {
     /* masses[i] of 16 ids y[i], relative to 2^exponent; 0 below `threshold`. Returns their sum. */
     uint64_t (*masses)(const float *y, float threshold, double exponent, uint64_t *masses);
 
-    /* masses[i], the sketch of an id of y[i] over 2^exponent, of whole tiles; returns their sum. */
-    double (*sketch)(const float *y, uint32_t count, float exponent, float *masses);
+    /* masses[i], the sketch of an id of y[i] over 2^exponent, RZ_SAMPLE of them; returns their sum.
+     */
+    double (*sketch)(const float *y, float exponent, float *masses);
 
-    /* A y up to which ids have about this mass together. *squares: the sum of the squares of their
-     * masses. */
-    float (*quantile)(const float *y, const float *masses, uint32_t count, double mass,
-                      double *squares);
+    /* A y up to which the ids have about this mass together. *squares: the sum of the squares of
+     * their masses. */
+    float (*quantile)(const float *y, const float *masses, double mass, double *squares);
 
     /* Passes over the ids of a row, edited or, if `raw`, as they came. Tiles whose maximum does not
      * reach `least` are skipped: no id of theirs may count. */
@@ -143,7 +153,8 @@ struct rz_passes {
                             float least, float y);
 
     /* The weights of the edited ids with logits of at least each pivot, RZ_MAX_PIVOTS at most,
-     * which fall; only the sketches unless `fine`. For rows without NaN, no y of which overflows. */
+     * which fall to `least` or, the last, below; only the sketches unless `fine`. For rows without
+     * NaN, no y of which overflows. */
     void (*weigh)(const struct rz_tiles *tiles, const struct rz_edits *edits, float least,
                   bool fine, const float *pivots, uint32_t count, struct rz_weight *weights);
 

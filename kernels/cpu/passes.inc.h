@@ -409,6 +409,20 @@ static void scan(struct rz_scan *scan)
  * Over tiles
  */
 
+static inline void fetch_ahead(struct rz_ahead *ahead, size_t lines)
+{
+    for (size_t line = 0; line < lines && ahead->next < ahead->end; line++, ahead->next += 64)
+        __builtin_prefetch(ahead->next);
+}
+
+static uint32_t count(const float *values, uint32_t padded, float least)
+{
+    uint32_t reaching = 0;
+    for (uint32_t t = 0; t < padded; t += LANES)
+        reaching += (uint32_t)__builtin_popcount(f32_ge(f32_load(values + t), f32_set(least)));
+    return reaching;
+}
+
 static float largest(const float *values, uint32_t padded)
 {
     f32x16 most = f32_set(-INFINITY);
@@ -454,13 +468,15 @@ static float kth_largest(const float *values, uint32_t count, uint32_t k, uint32
     return lane_min(least);
 }
 
-static uint32_t groups(const float *values, uint32_t padded, float *largest)
+static uint32_t groups(const float *values, uint32_t padded, struct rz_ahead *ahead, float *largest)
 {
     uint32_t count = 0;
     for (uint32_t t = 0; t < padded; t += LANES * LANES, count += LANES) {
         f32x16 most = f32_load(values + t);
-        for (uint32_t i = t + LANES; i < t + LANES * LANES && i < padded; i += LANES)
+        for (uint32_t i = t + LANES; i < t + LANES * LANES && i < padded; i += LANES) {
+            fetch_ahead(ahead, 1);
             most = f32_max(most, f32_load(values + i));
+        }
         f32_store(largest + count, most);
     }
     return count;
@@ -496,26 +512,30 @@ static double maxima(const struct rz_tiles *tiles, float least, float below)
 }
 
 static float best(const float *base, float least, const float *scores, uint32_t padded,
-                  const char *ahead)
+                  struct rz_ahead *ahead)
 {
     f32x16 most = f32_set(-INFINITY);
-    for (uint32_t t = 0; t < padded; t += LANES, ahead += 64) {
-        __builtin_prefetch(ahead);
+    struct rz_ahead lines = *ahead;
+    for (uint32_t t = 0; t < padded; t += LANES) {
+        fetch_ahead(&lines, 1);
         const uint32_t live = f32_ge(f32_load(base + t), f32_set(least));
         most = f32_max(most, f32_select(live, f32_load(scores + t), f32_set(-INFINITY)));
     }
+    *ahead = lines;
     return lane_max(most);
 }
 
 static uint32_t reach(const float *base, float least, const float *scores, uint32_t padded,
-                      float score, const char *ahead, uint32_t *list)
+                      float score, struct rz_ahead *ahead, uint32_t *list)
 {
     uint32_t count = 0;
-    for (uint32_t t = 0; t < padded; t += LANES, ahead += 64) {
-        __builtin_prefetch(ahead);
+    struct rz_ahead lines = *ahead;
+    for (uint32_t t = 0; t < padded; t += LANES) {
+        fetch_ahead(&lines, 1);
         const uint32_t live = f32_ge(f32_load(base + t), f32_set(least));
         count = append(f32_ge(f32_load(scores + t), f32_set(score)) & live, t, list, count);
     }
+    *ahead = lines;
     return count;
 }
 
@@ -577,10 +597,10 @@ static uint64_t masses(const float *y_of_tile, float threshold, double exponent,
     return u64_sum(u64_add(low, high));
 }
 
-static double sketch(const float *y, uint32_t count, float exponent, float *masses)
+static double sketch(const float *y, float exponent, float *masses)
 {
     f32x16 sum = f32_set(0.0f);
-    for (uint32_t i = 0; i < count; i += LANES) {
+    for (uint32_t i = 0; i < RZ_SAMPLE; i += LANES) {
         const f32x16 mass = chord_exp2(f32_sub(f32_load(y + i), f32_set(exponent)));
         f32_store(masses + i, mass);
         sum = f32_add(sum, mass);
@@ -589,32 +609,33 @@ static double sketch(const float *y, uint32_t count, float exponent, float *mass
 }
 
 /* By bisection of the range that has mass to speak of. */
-static float quantile(const float *y, const float *masses, uint32_t count, double mass,
-                      double *squares)
+static float quantile(const float *y, const float *masses, double mass, double *squares)
 {
     enum { STEPS = 12 };
     f32x16 most = f32_set(-INFINITY);
-    for (uint32_t i = 0; i < count; i += LANES)
+    for (uint32_t i = 0; i < RZ_SAMPLE; i += LANES)
         most = f32_max(most, f32_load(y + i));
     float high = lane_max(most);
     f32x16 least = f32_set(high);
-    for (uint32_t i = 0; i < count; i += LANES)
+    for (uint32_t i = 0; i < RZ_SAMPLE; i += LANES)
         least = f32_min(least, f32_max(f32_load(y + i), f32_set(high - 40.0f)));
     float low = lane_min(least);
     for (uint32_t step = 0; step < STEPS; step++) {
         const float middle = low + (high - low) / 2;
-        f32x16 below = f32_set(0.0f);
-        for (uint32_t i = 0; i < count; i += LANES) {
-            const uint32_t lanes = f32_ge(f32_set(middle), f32_load(y + i));
-            below = f32_add_where(lanes, below, f32_load(masses + i));
+        f32x16 below[2] = {f32_set(0.0f), f32_set(0.0f)};
+        for (uint32_t i = 0; i < RZ_SAMPLE; i += 2 * LANES) {
+            const uint32_t a = f32_ge(f32_set(middle), f32_load(y + i));
+            const uint32_t b = f32_ge(f32_set(middle), f32_load(y + i + LANES));
+            below[0] = f32_add_where(a, below[0], f32_load(masses + i));
+            below[1] = f32_add_where(b, below[1], f32_load(masses + i + LANES));
         }
-        if (f64_sum(f64_from_both(below)) > mass)
+        if (f64_sum(f64_from_both(f32_add(below[0], below[1]))) > mass)
             high = middle;
         else
             low = middle;
     }
     f32x16 square = f32_set(0.0f);
-    for (uint32_t i = 0; i < count; i += LANES) {
+    for (uint32_t i = 0; i < RZ_SAMPLE; i += LANES) {
         const f32x16 m = f32_load(masses + i);
         const uint32_t lanes = f32_ge(f32_set(high), f32_load(y + i));
         square = f32_add_where(lanes, square, f32_mul(m, m));
@@ -751,6 +772,7 @@ INLINED void visit_whole(struct ids *ids, const char *at, uint32_t first, uint32
             uint32_t lanes = f32_ge(f32_load(ids->tiles->max + block), least);
             if (chunk_end - block < LANES)
                 lanes &= (1u << (chunk_end - block)) - 1;
+            fetch_ahead(ids->tiles->ahead, lanes != 0 ? BLOCK_IDS * bytes_of(dtype) / 64 : 1);
             if (plain && lanes == 0xFFFFu)
                 visit_block(ids, at, dtype, work, pivots);
             else
@@ -874,6 +896,7 @@ const struct rz_passes RZ_PASSES = {
     .largest = largest,
     .kth_largest = kth_largest,
     .groups = groups,
+    .count = count,
     .at_least = at_least,
     .draw = draw,
     .score = score,

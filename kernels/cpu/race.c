@@ -179,13 +179,11 @@ static void base_on_masses(struct rz_race *race)
 }
 
 void rz_race_begin(struct rz_race *race, const struct rz_filter_row *row, struct rz_cut *cut,
-                   uint64_t seed, uint32_t draws, const char *ahead,
-                   struct rz_sampler_counters *counters)
+                   uint64_t seed, uint32_t draws, struct rz_sampler_counters *counters)
 {
     race->row = row;
     race->cut = cut;
     race->seed = seed;
-    race->ahead = ahead;
     race->counters = counters;
     race->many = draws >= RZ_RACE_MANY;
     race->base = row->tiles.max;
@@ -230,7 +228,7 @@ static uint32_t gather_runners(struct rz_race *race, uint64_t position, float sc
 {
     const uint32_t reached =
         race->row->passes->reach(race->base, race->least, race->scores, race->padded, score,
-                                 race->ahead + (size_t)race->padded * 4, race->reached);
+                                 race->row->tiles.ahead, race->reached);
     for (uint32_t i = 0; i < reached; i++)
         race->reached[i] = tile_of(race, race->reached[i]);
     race->row->passes->draw(race->seed, position, race->reached, reached, race->words);
@@ -457,7 +455,7 @@ uint32_t rz_race_run(struct rz_race *race, uint64_t position, bool scored)
         race->row->passes->score(race->seed, position, race->live, race->base, race->scale,
                                  race->padded, race->scores);
     const float best = race->row->passes->best(race->base, race->least, race->scores, race->padded,
-                                               race->ahead);
+                                               race->row->tiles.ahead);
     uint32_t id = 0;
     for (uint32_t attempt = bounded ? 0 : 2;; attempt++) {
         const bool any = attempt >= sizeof lowered / sizeof lowered[0];

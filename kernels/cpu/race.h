@@ -20,7 +20,6 @@ struct rz_race {
     struct rz_cut *cut;
     struct rz_sampler_counters *counters;
     uint64_t seed;
-    const char *ahead; /* memory to fetch while there is nothing else to fetch */
     bool many;         /* draws: `bounds` and `mass` are used */
 
     /* The entrants: all tiles, or the few of `live` if that is not NULL. Those whose base is less
@@ -48,11 +47,9 @@ bool rz_race_create(struct rz_race *race, uint32_t vocab_size);
 void rz_race_destroy(struct rz_race *race);
 
 /* rz_race_begin - take up a row, for `draws` draws of `seed`. The row and the cut, which is settled
- * if there are many draws, stay until the last of them. `ahead` is memory that is wanted next: any
- * address will do. */
+ * if there are many draws, stay until the last of them. */
 void rz_race_begin(struct rz_race *race, const struct rz_filter_row *row, struct rz_cut *cut,
-                   uint64_t seed, uint32_t draws, const char *ahead,
-                   struct rz_sampler_counters *counters);
+                   uint64_t seed, uint32_t draws, struct rz_sampler_counters *counters);
 
 /* So many draws of a row are worth settling its cut and working out the masses of all tiles. */
 #define RZ_RACE_MANY 16u

@@ -192,13 +192,13 @@ static struct rz_filter_row measure(const struct draw *draw, const float *tile_m
     return row;
 }
 
-/* Where the row lies that comes next, if it does. */
-static const char *next_row(const struct draw *draw)
+/* Where the row lies that comes next, if it does: asking for it cannot fault. */
+static struct rz_ahead next_row(const struct rz_logits_view *view, uint32_t row)
 {
-    const struct rz_logits_view *view = draw->scan.view;
     const struct rz_shard_view *shard = &view->shards[0];
     const size_t bytes = view->dtype == RZ_F32 ? 4 : 2;
-    return (const char *)shard->logits + (draw->scan.row + 1) * shard->row_stride * bytes;
+    const char *first = (const char *)shard->logits + (row + 1) * shard->row_stride * bytes;
+    return (struct rz_ahead){first, first + shard->count * bytes};
 }
 
 static void draw_by_race(struct draw *draw, struct rz_result *results)
@@ -214,7 +214,7 @@ static void draw_by_race(struct draw *draw, struct rz_result *results)
     if (task->draws >= RZ_RACE_MANY || draw->wants_processed)
         rz_cut_settle(&cut);
 
-    rz_race_begin(&sampler->race, &draw->row, &cut, task->seed, task->draws, next_row(draw),
+    rz_race_begin(&sampler->race, &draw->row, &cut, task->seed, task->draws,
                   &sampler->counters);
     for (uint32_t i = 0; i < task->draws; i++)
         results[i].id =
@@ -238,13 +238,16 @@ void rz_cpu_sampler_draw(struct rz_sampler *sampler, const struct rz_logits_view
     const struct rz_sampling *p = task->sampling;
     const bool logprobs = (p->flags & RZ_SAMPLING_LOGPROBS) != 0;
     const uint32_t tiles = rz_tile_count(view->vocab_size);
+    struct rz_ahead ahead = next_row(view, task->logits_row);
     struct draw draw = {
         .sampler = sampler,
         .task = task,
         .p = p,
         .row = {.passes = sampler->passes,
                 .edits = &sampler->edits,
-                .tiles = {.count = tiles, .padded = rz_group_count(tiles) * RZ_GROUP}},
+                .tiles = {.count = tiles,
+                          .padded = rz_group_count(tiles) * RZ_GROUP,
+                          .ahead = &ahead}},
         .wants_raw = logprobs && p->logprobs_mode == RZ_LOGPROBS_RAW,
         .wants_processed = logprobs && p->logprobs_mode == RZ_LOGPROBS_PROCESSED,
     };
