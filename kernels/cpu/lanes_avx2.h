@@ -283,6 +283,19 @@ static inline f64x8 f64_lookup32(const double table[32], u64x8 index)
                    _mm256_i64gather_pd(table, _mm256_and_si256(index.high, low_bits), 8)};
 }
 
+static inline f64x8 f64_mul_add(f64x8 a, f64x8 b, f64x8 c)
+{
+    return (f64x8){_mm256_fmadd_pd(a.low, b.low, c.low), _mm256_fmadd_pd(a.high, b.high, c.high)};
+}
+
+/* table[index % 16] */
+static inline f64x8 f64_lookup16(const double table[16], u64x8 index)
+{
+    const __m256i low_bits = _mm256_set1_epi64x(15);
+    return (f64x8){_mm256_i64gather_pd(table, _mm256_and_si256(index.low, low_bits), 8),
+                   _mm256_i64gather_pd(table, _mm256_and_si256(index.high, low_bits), 8)};
+}
+
 /* a * 2^floor(exponent); normal a and result. */
 static inline __m256d times_exp2_floor(__m256d a, __m256d exponent)
 {
@@ -324,6 +337,16 @@ static inline u64x8 u64_add(u64x8 a, u64x8 b)
 static inline u64x8 u64_shift_right(u64x8 a, int bits)
 {
     return (u64x8){_mm256_srli_epi64(a.low, bits), _mm256_srli_epi64(a.high, bits)};
+}
+
+static inline u64x8 u64_shift_left(u64x8 a, int bits)
+{
+    return (u64x8){_mm256_slli_epi64(a.low, bits), _mm256_slli_epi64(a.high, bits)};
+}
+
+static inline f64x8 f64_from_bits(u64x8 bits)
+{
+    return BOTH1(f64x8, _mm256_castsi256_pd, bits);
 }
 
 static inline u64x8 u64_xor3(u64x8 a, u64x8 b, u64x8 c)

@@ -214,6 +214,17 @@ static inline f64x8 f64_lookup32(const double table[32], u64x8 index)
     return _mm512_mask_blend_pd(_mm512_test_epi64_mask(index, _mm512_set1_epi64(16)), low, high);
 }
 
+static inline f64x8 f64_mul_add(f64x8 a, f64x8 b, f64x8 c)
+{
+    return _mm512_fmadd_pd(a, b, c);
+}
+
+/* table[index % 16] */
+static inline f64x8 f64_lookup16(const double table[16], u64x8 index)
+{
+    return _mm512_permutex2var_pd(_mm512_loadu_pd(table), index, _mm512_loadu_pd(table + 8));
+}
+
 /* a * 2^floor(exponent); normal a and result. */
 static inline f64x8 f64_times_exp2_floor(f64x8 a, f64x8 exponent)
 {
@@ -238,6 +249,16 @@ static inline u64x8 u64_add(u64x8 a, u64x8 b)
 static inline u64x8 u64_shift_right(u64x8 a, int bits)
 {
     return _mm512_srli_epi64(a, (unsigned)bits);
+}
+
+static inline u64x8 u64_shift_left(u64x8 a, int bits)
+{
+    return _mm512_slli_epi64(a, (unsigned)bits);
+}
+
+static inline f64x8 f64_from_bits(u64x8 bits)
+{
+    return _mm512_castsi512_pd(bits);
 }
 
 static inline u64x8 u64_xor3(u64x8 a, u64x8 b, u64x8 c)

@@ -241,6 +241,18 @@ static inline u64x8 f64_bits(f64x8 a)
     EACH(u64x8, 8, rz_double_bits(a.lane[i]));
 }
 
+/* Rounded twice. */
+static inline f64x8 f64_mul_add(f64x8 a, f64x8 b, f64x8 c)
+{
+    EACH(f64x8, 8, a.lane[i] * b.lane[i] + c.lane[i]);
+}
+
+/* table[index % 16] */
+static inline f64x8 f64_lookup16(const double table[16], u64x8 index)
+{
+    EACH(f64x8, 8, table[index.lane[i] % 16]);
+}
+
 /* table[index % 32] */
 static inline f64x8 f64_lookup32(const double table[32], u64x8 index)
 {
@@ -275,6 +287,18 @@ static inline u64x8 u64_add(u64x8 a, u64x8 b)
 static inline u64x8 u64_shift_right(u64x8 a, int bits)
 {
     EACH(u64x8, 8, a.lane[i] >> bits);
+}
+
+static inline u64x8 u64_shift_left(u64x8 a, int bits)
+{
+    EACH(u64x8, 8, a.lane[i] << bits);
+}
+
+static inline f64x8 f64_from_bits(u64x8 bits)
+{
+    f64x8 result;
+    memcpy(&result, &bits, sizeof result);
+    return result;
 }
 
 static inline u64x8 u64_xor3(u64x8 a, u64x8 b, u64x8 c)

@@ -16,20 +16,24 @@ struct rz_logprobs {
     bool infinite;   /* a logit is +inf: those that are share all, equally */
     float threshold; /* ids of less y have no share */
     double exponent;
-    uint64_t mass_of_all;
+    struct rz_mass_bounds all; /* the mass of all; bounds that are the same once it is summed */
+    float counted_y;           /* so many ids are above it; NaN: not counted */
+    uint32_t counted_above;
+    struct rz_sampler_counters *counters;
     uint32_t top_count;
     float top_y[RZ_MAX_TOP_LOGPROBS];
     int32_t top_ids[RZ_MAX_TOP_LOGPROBS];
 };
 
-/* rz_logprobs_begin - sum up a row, once for all its draws. `raw`: of the logits as they came, with
- * `row` made of their tile maxima and the temperature of 1; `infinite` if one of them is +inf.
- * Otherwise of the edited logits, without the ids below `threshold`. */
+/* rz_logprobs_begin - weigh a row, once for all its draws, of which `drawn` is the first. `raw`: of
+ * the logits as they came, with `row` made of their tile maxima and the temperature of 1;
+ * `infinite` if one of them is +inf. Otherwise of the edited logits, without the ids below
+ * `threshold`. The row stays until the last report. */
 void rz_logprobs_begin(struct rz_logprobs *logprobs, const struct rz_filter_row *row, bool raw,
-                       bool infinite, float threshold, uint32_t top_count,
-                       struct rz_filter_scratch *scratch);
+                       bool infinite, float threshold, uint32_t drawn, uint32_t top_count,
+                       struct rz_filter_scratch *scratch, struct rz_sampler_counters *counters);
 
 /* rz_logprobs_report - fill logprob, rank and the top list of result->id. */
-void rz_logprobs_report(const struct rz_logprobs *logprobs, struct rz_result *result);
+void rz_logprobs_report(struct rz_logprobs *logprobs, struct rz_result *result);
 
 #endif

@@ -171,9 +171,8 @@ static void report(const struct draw *draw, const struct rz_filter_row *row, boo
                    bool infinite, float threshold, struct rz_result *results)
 {
     struct rz_logprobs logprobs;
-    rz_logprobs_begin(&logprobs, row, raw, infinite, threshold, draw->p->top_logprobs,
-                      &draw->sampler->filters);
-    draw->sampler->counters.mass_passes++;
+    rz_logprobs_begin(&logprobs, row, raw, infinite, threshold, (uint32_t)results[0].id,
+                      draw->p->top_logprobs, &draw->sampler->filters, &draw->sampler->counters);
     for (uint32_t i = 0; i < draw->task->draws; i++)
         rz_logprobs_report(&logprobs, &results[i]);
 }
