@@ -23,6 +23,11 @@ enum {
     RZ_SAMPLE = 1024,
 };
 
+static inline uint32_t rz_round_up_lanes(uint32_t count)
+{
+    return (count + 15) / 16 * 16;
+}
+
 /* Arrays over tiles are padded to whole groups. */
 static inline uint32_t rz_group_count(uint32_t tiles)
 {
@@ -62,7 +67,8 @@ struct rz_scan {
     float scale; /* y = logit * scale, for what follows */
 
     /* The scores of the tiles at a position, from the maxima found here, or NULL: not wanted. */
-    float *scores; /* [padded tiles] */
+    float *scores;       /* [padded tiles] */
+    float *group_scores; /* [padded / 16 rounded up to 16] the largest, as (*groups)() has them */
     uint64_t seed;
     uint64_t position;
 
@@ -98,7 +104,8 @@ struct rz_passes {
      * if that is found sooner, a lesser one that no more than k + `spare` of them reach. */
     float (*kth_largest)(const float *values, uint32_t count, uint32_t k, uint32_t spare);
 
-    /* The largest of groups of 16 tiles, [padded / 16 rounded up to 16]; returns how many. */
+    /* The largest of groups of 16 tiles, [padded / 16 rounded up to 16]; returns how many. Group g
+     * has the tiles 256 (g / 16) + g % 16, and 16, 32, ... further, so that lanes stay lanes. */
     uint32_t (*groups)(const float *values, uint32_t padded, struct rz_ahead *ahead,
                        float *largest);
 
@@ -125,6 +132,10 @@ struct rz_passes {
                   struct rz_ahead *ahead);
     uint32_t (*reach)(const float *base, float least, const float *scores, uint32_t padded,
                       float score, struct rz_ahead *ahead, uint32_t *list);
+
+    /* The same by groups: those of which some reach a score, in any order. */
+    uint32_t (*reach_by_group)(const float *group_scores, const float *scores, uint32_t padded,
+                               float score, uint32_t *list);
 
     /* The 16 y of a tile, edited. */
     void (*tile)(const struct rz_edits *edits, uint32_t tile, float scale, float y[RZ_TILE]);

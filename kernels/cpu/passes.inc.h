@@ -319,6 +319,13 @@ INLINED f32x16 scan_block(struct rz_scan *scan, struct progress *progress, const
     return most;
 }
 
+/* The scores of a block's tiles, or of a part of them, count for those of its groups. */
+INLINED void count_scores(const struct rz_scan *scan, uint32_t tile, f32x16 scores)
+{
+    float *of_groups = scan->group_scores + tile / (LANES * LANES) * LANES;
+    f32_store(of_groups, f32_max(f32_load(of_groups), scores));
+}
+
 /* Ids first .. last-1 of a shard, which are a part of a block: from a block that is -inf elsewhere.
  * The first part of their first tile may be in a shard before. */
 static void scan_part(struct rz_scan *scan, struct progress *progress, const char *at,
@@ -345,8 +352,11 @@ static void scan_part(struct rz_scan *scan, struct progress *progress, const cha
     float *first_most = &most[tile - block_tile];
     if (first % RZ_TILE != 0 && scan->tile_max[tile] > *first_most)
         *first_most = scan->tile_max[tile];
-    if (scan->scores != NULL)
-        f32_store(scores, score_block(scan, progress, block_tile, f32_load(most)));
+    if (scan->scores != NULL) {
+        const f32x16 of_block = score_block(scan, progress, block_tile, f32_load(most));
+        f32_store(scores, of_block);
+        count_scores(scan, block_tile, of_block);
+    }
     for (uint32_t t = tile; t <= (last - 1) / RZ_TILE; t++) {
         scan->tile_max[t] = most[t - block_tile];
         if (scan->scores != NULL)
@@ -364,8 +374,11 @@ INLINED void scan_ids(struct rz_scan *scan, struct progress *progress, const cha
             const uint32_t tile = first / RZ_TILE;
             const f32x16 most = scan_block(scan, progress, at, dtype, masked, tile);
             f32_store(scan->tile_max + tile, most);
-            if (scan->scores != NULL)
-                f32_store(scan->scores + tile, score_block(scan, progress, tile, most));
+            if (scan->scores != NULL) {
+                const f32x16 scores = score_block(scan, progress, tile, most);
+                f32_store(scan->scores + tile, scores);
+                count_scores(scan, tile, scores);
+            }
         } else {
             next = next < last ? next : last;
             scan_part(scan, progress, at, first, next);
@@ -433,6 +446,8 @@ static void scan(struct rz_scan *scan)
         if (scan->scores != NULL)
             scan->scores[t] = -INFINITY;
     }
+    for (uint32_t t = 0; scan->scores != NULL && t < groups * RZ_GROUP; t += LANES * LANES)
+        f32_store(scan->group_scores + t / LANES, f32_set(-INFINITY));
 
     struct progress progress = {.watch = watch_none(), .most = f32_set(-INFINITY)};
     if (scan->scores != NULL)
@@ -582,6 +597,24 @@ static uint32_t reach(const float *base, float least, const float *scores, uint3
         count = append(f32_ge(f32_load(scores + t), f32_set(score)) & live, t, list, count);
     }
     *ahead = lines;
+    return count;
+}
+
+static uint32_t reach_by_group(const float *group_scores, const float *scores, uint32_t padded,
+                               float score, uint32_t *list)
+{
+    uint32_t count = 0;
+    for (uint32_t first = 0; first < padded; first += LANES * LANES) {
+        uint32_t lanes = f32_ge(f32_load(group_scores + first / LANES), f32_set(score));
+        for (; lanes != 0; lanes &= lanes - 1)
+            for (uint32_t i = 0; i < LANES; i++) {
+                const uint32_t t = first + i * LANES + (uint32_t)__builtin_ctz(lanes);
+                if (t >= padded)
+                    break;
+                list[count] = t;
+                count += scores[t] >= score; /* without a branch that nobody can foretell */
+            }
+    }
     return count;
 }
 
@@ -1023,6 +1056,7 @@ const struct rz_passes RZ_PASSES = {
     .maxima = maxima,
     .best = best,
     .reach = reach,
+    .reach_by_group = reach_by_group,
     .tile = tile,
     .collect = collect,
     .masses = masses,

@@ -58,6 +58,7 @@ bool rz_race_create(struct rz_race *race, uint32_t vocab_size)
     const size_t padded = (size_t)rz_group_count(tiles) * RZ_GROUP;
     *race = (struct rz_race){
         .scores = malloc(padded * sizeof *race->scores),
+        .group_scores = malloc((padded / RZ_TILE + RZ_TILE) * sizeof *race->group_scores),
         .own_base = malloc(padded * sizeof *race->own_base),
         .bounds = malloc(padded * sizeof *race->bounds),
         .tiles = malloc(padded * sizeof *race->tiles),
@@ -67,7 +68,7 @@ bool rz_race_create(struct rz_race *race, uint32_t vocab_size)
         .runners = malloc(padded * sizeof *race->runners),
         .contenders = malloc(padded * sizeof *race->contenders),
     };
-    return race->scores != NULL && race->own_base != NULL && race->bounds != NULL &&
+    return race->scores != NULL && race->group_scores != NULL && race->own_base != NULL && race->bounds != NULL &&
            race->tiles != NULL && race->reached != NULL && race->words != NULL &&
            race->mass != NULL && race->runners != NULL && race->contenders != NULL;
 }
@@ -75,6 +76,7 @@ bool rz_race_create(struct rz_race *race, uint32_t vocab_size)
 void rz_race_destroy(struct rz_race *race)
 {
     free(race->scores);
+    free(race->group_scores);
     free(race->own_base);
     free(race->bounds);
     free(race->tiles);
@@ -223,15 +225,40 @@ static struct rz_race_runner make_runner(const struct rz_race *race, uint32_t ti
     };
 }
 
-/* The entrants of at least this score. */
-static uint32_t gather_runners(struct rz_race *race, uint64_t position, float score)
+/* Do the scores of groups tell which entrants there are? */
+static bool runs_by_group(const struct rz_race *race, enum rz_race_known known)
 {
+    return known == RZ_SCORED_BY_GROUP && race->live == NULL && !race->many &&
+           race->least <= -FLT_MAX;
+}
+
+/* The score of the best entrant. */
+static float score_entrants(struct rz_race *race, uint64_t position, enum rz_race_known known)
+{
+    const struct rz_passes *passes = race->row->passes;
+    if (runs_by_group(race, known))
+        return passes->largest(race->group_scores, rz_round_up_lanes(race->padded / RZ_TILE));
+    if (known == RZ_NOT_SCORED || race->live != NULL || race->many)
+        passes->score(race->seed, position, race->live, race->base, race->scale, race->padded,
+                      race->scores);
+    return passes->best(race->base, race->least, race->scores, race->padded,
+                        race->row->tiles.ahead);
+}
+
+/* The entrants of at least this score. */
+static uint32_t gather_runners(struct rz_race *race, uint64_t position, enum rz_race_known known,
+                               float score)
+{
+    const struct rz_passes *passes = race->row->passes;
     const uint32_t reached =
-        race->row->passes->reach(race->base, race->least, race->scores, race->padded, score,
-                                 race->row->tiles.ahead, race->reached);
+        runs_by_group(race, known)
+            ? passes->reach_by_group(race->group_scores, race->scores, race->padded, score,
+                                     race->reached)
+            : passes->reach(race->base, race->least, race->scores, race->padded, score,
+                            race->row->tiles.ahead, race->reached);
     for (uint32_t i = 0; i < reached; i++)
         race->reached[i] = tile_of(race, race->reached[i]);
-    race->row->passes->draw(race->seed, position, race->reached, reached, race->words);
+    passes->draw(race->seed, position, race->reached, reached, race->words);
     for (uint32_t i = 0; i < reached; i++)
         race->runners[i] = make_runner(race, race->reached[i], race->words[i]);
     return reached;
@@ -444,24 +471,20 @@ static bool decide(struct rz_race *race, uint64_t position, uint32_t count, uint
     }
 }
 
-uint32_t rz_race_run(struct rz_race *race, uint64_t position, bool scored)
+uint32_t rz_race_run(struct rz_race *race, uint64_t position, enum rz_race_known known)
 {
     /* How far below the highest score a tile may be and run: what is known of that one's key, and
      * what bounds leave open; then more; then any. */
     static const float lowered[] = {1.0f, 10.0f};
     const float first = race->many ? 0.0f : 4.0f;
     const bool bounded = fabsf(race->row->largest) < 0x1p+100f;
-    if (!scored || race->live != NULL || race->many)
-        race->row->passes->score(race->seed, position, race->live, race->base, race->scale,
-                                 race->padded, race->scores);
-    const float best = race->row->passes->best(race->base, race->least, race->scores, race->padded,
-                                               race->row->tiles.ahead);
+    const float best = score_entrants(race, position, known);
     uint32_t id = 0;
     for (uint32_t attempt = bounded ? 0 : 2;; attempt++) {
         const bool any = attempt >= sizeof lowered / sizeof lowered[0];
         const float score =
             any ? -INFINITY : best - first - lowered[attempt] - 2.0f * race->slack;
-        const uint32_t runners = gather_runners(race, position, score);
+        const uint32_t runners = gather_runners(race, position, known, score);
         const uint32_t contenders = gather_contenders(race, position, runners);
         if (decide(race, position, contenders, &id) &&
             (any || !rz_key_less(race->contenders[0].least_key, key_above_score(race, score))))

@@ -33,6 +33,7 @@ struct rz_race {
     double handicap;   /* log2 of a key is at most this above the score, relative to RZ_MASS_ONE */
 
     float *scores;     /* [padded tiles] base * scale - log2(word) + 32, from above */
+    float *group_scores; /* [padded tiles / 16 + 16] of tiles from their maxima: a scan's */
     float *own_base;   /* [padded tiles] */
     float *bounds;     /* [padded tiles] at least the tile's mass; 0 if it is not in the race */
     uint32_t *tiles;   /* [padded tiles] */
@@ -54,8 +55,11 @@ void rz_race_begin(struct rz_race *race, const struct rz_filter_row *row, struct
 /* So many draws of a row are worth settling its cut and working out the masses of all tiles. */
 #define RZ_RACE_MANY 16u
 
-/* rz_race_run - the id drawn at a position. `scored`: race->scores has the scores of all tiles, from
- * their maxima. */
-uint32_t rz_race_run(struct rz_race *race, uint64_t position, bool scored);
+/* What a scan has made for a position: race->scores of all tiles, from their maxima, and, if they
+ * are those of the scan, race->group_scores. */
+enum rz_race_known { RZ_NOT_SCORED, RZ_SCORED, RZ_SCORED_BY_GROUP };
+
+/* rz_race_run - the id drawn at a position. */
+uint32_t rz_race_run(struct rz_race *race, uint64_t position, enum rz_race_known known);
 
 #endif

@@ -59,7 +59,7 @@ struct draw {
     struct rz_scan scan;
     struct rz_filter_row row; /* of the edited logits */
     float most;               /* the largest edited logit */
-    bool scored;              /* the tiles, for the first draw */
+    enum rz_race_known known; /* for the first draw */
     bool wants_raw, wants_processed;
 };
 
@@ -86,11 +86,13 @@ static void scan(struct draw *draw, const struct rz_logits_view *view)
         .tile_max = sampler->tile_max,
         .scale = is_greedy(p) ? 0.0f : rz_temperature_scale(p->temperature),
         .scores = races ? sampler->race.scores : NULL,
+        .group_scores = sampler->race.group_scores,
         .seed = draw->task->seed,
         .position = draw->task->position,
     };
     sampler->passes->scan(&draw->scan);
-    draw->scored = races && !draw->scan.nan; /* NaN: of other maxima */
+    if (races && !draw->scan.nan) /* else maxima are others than were scored */
+        draw->known = edits->touched_count == 0 ? RZ_SCORED_BY_GROUP : RZ_SCORED;
     sampler->counters.tiles_scanned += draw->row.tiles.count;
 }
 
@@ -127,7 +129,7 @@ static void rescan_touched(const struct draw *draw)
     }
     for (uint32_t i = count; i < padded; i++)
         max[i] = -INFINITY;
-    if (!draw->scored)
+    if (draw->known == RZ_NOT_SCORED)
         return;
     sampler->passes->score(draw->task->seed, draw->task->position, edits->touched_tiles, max,
                            draw->scan.scale, padded, scores);
@@ -216,8 +218,8 @@ static void draw_by_race(struct draw *draw, struct rz_result *results)
     rz_race_begin(&sampler->race, &draw->row, &cut, task->seed, task->draws,
                   &sampler->counters);
     for (uint32_t i = 0; i < task->draws; i++)
-        results[i].id =
-            (int32_t)rz_race_run(&sampler->race, task->position + i, i == 0 && draw->scored);
+        results[i].id = (int32_t)rz_race_run(&sampler->race, task->position + i,
+                                             i == 0 ? draw->known : RZ_NOT_SCORED);
     if (draw->wants_processed)
         report(draw, &draw->row, false, false, cut.drop_below, results);
 }
