@@ -135,7 +135,8 @@ static void bound_both(const struct rz_cut *cut, const struct rz_weight *above, 
 
 /* Is an id of this y kept? As rz_in_nucleus() has it, with room for the rounding of its product and
  * of these. False, and the cut as it was, if that cannot be told. */
-static bool judge(struct rz_cut *cut, float y, const struct bounds *above, const struct bounds *rest)
+static bool judge(struct rz_cut *cut, float y, const struct bounds *above,
+                  const struct bounds *rest)
 {
     const double p = (double)cut->top_p;
     const double least = above->least - RZ_LOST, most = above->most + RZ_LOST;
@@ -242,8 +243,8 @@ static void take_sample(const struct rz_cut *cut, struct sample *s)
     }
 }
 
-/* About the sketch of all: the maxima, which are known, and the others in proportion to those of the
- * sample. A few heavy ids, which a sample hits or not, are maxima. */
+/* About the sketch of all: the maxima, which are known, and the others in proportion to those of
+ * the sample. A few heavy ids, which a sample hits or not, are maxima. */
 static double about_all(const struct rz_cut *cut, const struct sample *s, double sampled)
 {
     if (cut->all.sketch >= 0.0)

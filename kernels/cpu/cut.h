@@ -17,14 +17,14 @@ struct rz_cut {
     struct rz_sampler_counters *counters;
     float threshold; /* of min-p and top-k; top-p counts what they keep */
     float top_p;
-    float drop_below;        /* ids of less y are not kept */
-    float keep_from;         /* ids of this y and more are */
-    bool few;                /* tiles have an id of y >= threshold */
-    uint32_t by_sample;      /* guesses of rz_cut_locate() */
-    bool by_line;            /* the last */
-    struct rz_weight all;    /* of all that min-p and top-k keep; negative: not known */
-    double below_drop;       /* the sketch of the ids below drop_below; negative: not known */
-    double below_keep;       /* and of those below keep_from */
+    float drop_below;     /* ids of less y are not kept */
+    float keep_from;      /* ids of this y and more are */
+    bool few;             /* tiles have an id of y >= threshold */
+    uint32_t by_sample;   /* guesses of rz_cut_locate() */
+    bool by_line;         /* the last */
+    struct rz_weight all; /* of all that min-p and top-k keep; negative: not known */
+    double below_drop;    /* the sketch of the ids below drop_below; negative: not known */
+    double below_keep;    /* and of those below keep_from */
 };
 
 /* rz_cut_begin - what is known after min-p and top-k. With top_p >= 1 the cut is the threshold. The

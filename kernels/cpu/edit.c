@@ -18,8 +18,7 @@ bool rz_edits_create(struct rz_edits *edits, uint32_t vocab_size)
         .entries = calloc(vocab_size, sizeof *edits->entries),
         .tile_epoch = calloc(rz_tile_count(vocab_size), sizeof *edits->tile_epoch),
         .touched = malloc(vocab_size * sizeof *edits->touched),
-        .touched_tiles =
-            calloc(rz_tile_count(vocab_size) + RZ_TILE, sizeof *edits->touched_tiles),
+        .touched_tiles = calloc(rz_tile_count(vocab_size) + RZ_TILE, sizeof *edits->touched_tiles),
         .mask_words = malloc(mask_word_count(vocab_size) * sizeof *edits->mask_words),
     };
     return edits->entries != NULL && edits->tile_epoch != NULL && edits->touched != NULL &&

@@ -81,8 +81,8 @@ float rz_filter_bound_of_tiles(const struct rz_filter_row *row, float least, uin
     const struct rz_tiles *tiles = &row->tiles;
     float bound = -INFINITY;
     if (k <= tiles->padded / PART / GROUPS) {
-        const uint32_t count = row->passes->groups(tiles->max, tiles->padded, tiles->ahead,
-                                                  scratch->values);
+        const uint32_t count =
+            row->passes->groups(tiles->max, tiles->padded, tiles->ahead, scratch->values);
         bound = row->passes->kth_largest(scratch->values, count, k, k / 4);
     } else if (k <= tiles->count) {
         bound = row->passes->kth_largest(tiles->max, tiles->padded, k, k / 4);

@@ -3,8 +3,8 @@
  * logprobs.c - a pass over a row for its mass, which counts the rank of the first draw as well. The
  * most likely ids are found from the tile maxima.
  *
- * A logprob is an fp32 number, and bounds on the mass of all are mostly so close that it is the same
- * at both. If not, the mass is summed exactly.
+ * A logprob is an fp32 number, and bounds on the mass of all are mostly so close that it is the
+ * same at both. If not, the mass is summed exactly.
  */
 #include "kernels/cpu/logprobs.h"
 
@@ -108,8 +108,8 @@ static void sum_infinite(struct rz_logprobs *logprobs, uint32_t top_count)
 }
 
 /* Bounds on the mass of all, and how many ids are above the first that was drawn. The heaviest
- * tiles, if they are few, are summed exactly: of a row that is all but certain they have nearly all,
- * and a logprob near 0 is a fine thing. */
+ * tiles, if they are few, are summed exactly: of a row that is all but certain they have nearly
+ * all, and a logprob near 0 is a fine thing. */
 static void bound_mass(struct rz_logprobs *logprobs, uint32_t drawn,
                        struct rz_filter_scratch *scratch)
 {
@@ -118,8 +118,8 @@ static void bound_mass(struct rz_logprobs *logprobs, uint32_t drawn,
     const float weighty = rz_filter_weighty(row, logprobs->threshold);
     const float least = rz_filter_least(row, weighty);
     float heavy = rz_filter_least(row, row->largest - (float)HEAVY_BITS), y[RZ_TILE];
-    const uint32_t heavy_count = row->passes->at_least(row->tiles.max, row->tiles.padded, heavy,
-                                                       FEW, scratch->tiles);
+    const uint32_t heavy_count =
+        row->passes->at_least(row->tiles.max, row->tiles.padded, heavy, FEW, scratch->tiles);
     if (heavy_count > FEW)
         heavy = INFINITY;
 
@@ -172,8 +172,8 @@ void rz_logprobs_begin(struct rz_logprobs *logprobs, const struct rz_filter_row 
         settle_mass(logprobs);
     if (top_count == 0)
         return;
-    const float bound = rz_filter_bound_of_tiles(row, rz_filter_least(row, threshold), top_count,
-                                                 scratch);
+    const float bound =
+        rz_filter_bound_of_tiles(row, rz_filter_least(row, threshold), top_count, scratch);
     const uint32_t tiles = rz_filter_tiles(row, bound, scratch);
     for (uint32_t t = 0; t < tiles; t++)
         offer_tile(logprobs, top_count, scratch->tiles[t]);

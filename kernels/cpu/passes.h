@@ -180,8 +180,8 @@ struct rz_passes {
     void (*weigh)(const struct rz_tiles *tiles, const struct rz_edits *edits, float least,
                   bool fine, const float *pivots, uint32_t count, struct rz_weight *weights);
 
-    /* The sketch of one id of the largest y of each tile whose maximum is at least `least` and below
-     * `below`. */
+    /* The sketch of one id of the largest y of each tile whose maximum is at least `least` and
+     * below `below`. */
     double (*maxima)(const struct rz_tiles *tiles, float least, float below);
 };
 

@@ -25,9 +25,10 @@
  * not, the cut is narrowed and the decision taken again.
  *
  * Bounds are raised by a factor of 1 + 2^-20 or more where they are made, which covers the
- * roundings of E, S and the key (a few 2^-52) and of fp32 (2^-23). Scores are in fp32: two roundings
- * of m, 2^-24 of it each, and 2^-16 for the rest. Tiles more than 200 below the row's largest y
- * cannot win, since no score differs from m by as much: so it is the largest y that counts.
+ * roundings of E, S and the key (a few 2^-52) and of fp32 (2^-23). Scores are in fp32: two
+ * roundings of m, 2^-24 of it each, and 2^-16 for the rest. Tiles more than 200 below the row's
+ * largest y cannot win, since no score differs from m by as much: so it is the largest y that
+ * counts.
  */
 #include "kernels/cpu/race.h"
 
@@ -68,9 +69,10 @@ bool rz_race_create(struct rz_race *race, uint32_t vocab_size)
         .runners = malloc(padded * sizeof *race->runners),
         .contenders = malloc(padded * sizeof *race->contenders),
     };
-    return race->scores != NULL && race->group_scores != NULL && race->own_base != NULL && race->bounds != NULL &&
-           race->tiles != NULL && race->reached != NULL && race->words != NULL &&
-           race->mass != NULL && race->runners != NULL && race->contenders != NULL;
+    return race->scores != NULL && race->group_scores != NULL && race->own_base != NULL &&
+           race->bounds != NULL && race->tiles != NULL && race->reached != NULL &&
+           race->words != NULL && race->mass != NULL && race->runners != NULL &&
+           race->contenders != NULL;
 }
 
 void rz_race_destroy(struct rz_race *race)
@@ -482,8 +484,7 @@ uint32_t rz_race_run(struct rz_race *race, uint64_t position, enum rz_race_known
     uint32_t id = 0;
     for (uint32_t attempt = bounded ? 0 : 2;; attempt++) {
         const bool any = attempt >= sizeof lowered / sizeof lowered[0];
-        const float score =
-            any ? -INFINITY : best - first - lowered[attempt] - 2.0f * race->slack;
+        const float score = any ? -INFINITY : best - first - lowered[attempt] - 2.0f * race->slack;
         const uint32_t runners = gather_runners(race, position, known, score);
         const uint32_t contenders = gather_contenders(race, position, runners);
         if (decide(race, position, contenders, &id) &&

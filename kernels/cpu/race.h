@@ -20,7 +20,7 @@ struct rz_race {
     struct rz_cut *cut;
     struct rz_sampler_counters *counters;
     uint64_t seed;
-    bool many;         /* draws: `bounds` and `mass` are used */
+    bool many; /* draws: `bounds` and `mass` are used */
 
     /* The entrants: all tiles, or the few of `live` if that is not NULL. Those whose base is less
      * than `least` are not in the race after all. */
@@ -29,17 +29,17 @@ struct rz_race {
     const float *base; /* [padded]: base * scale is about log2 of an entrant's mass */
     float scale;
     float least;
-    float slack;       /* what is rounded in a score */
-    double handicap;   /* log2 of a key is at most this above the score, relative to RZ_MASS_ONE */
+    float slack;     /* what is rounded in a score */
+    double handicap; /* log2 of a key is at most this above the score, relative to RZ_MASS_ONE */
 
-    float *scores;     /* [padded tiles] base * scale - log2(word) + 32, from above */
+    float *scores;       /* [padded tiles] base * scale - log2(word) + 32, from above */
     float *group_scores; /* [padded tiles / 16 + 16] of tiles from their maxima: a scan's */
-    float *own_base;   /* [padded tiles] */
-    float *bounds;     /* [padded tiles] at least the tile's mass; 0 if it is not in the race */
-    uint32_t *tiles;   /* [padded tiles] */
-    uint32_t *reached; /* [padded tiles] */
-    uint32_t *words;   /* [padded tiles] of those */
-    uint64_t *mass;    /* [tiles] S, 0 if not worked out yet */
+    float *own_base;     /* [padded tiles] */
+    float *bounds;       /* [padded tiles] at least the tile's mass; 0 if it is not in the race */
+    uint32_t *tiles;     /* [padded tiles] */
+    uint32_t *reached;   /* [padded tiles] */
+    uint32_t *words;     /* [padded tiles] of those */
+    uint64_t *mass;      /* [tiles] S, 0 if not worked out yet */
     struct rz_race_runner *runners;       /* [padded tiles] */
     struct rz_race_contender *contenders; /* [padded tiles] */
 };

@@ -210,13 +210,11 @@ static void draw_by_race(struct draw *draw, struct rz_result *results)
     draw->row = measure(draw, sampler->tile_max, draw->most, rz_temperature_scale(p->temperature));
     const float threshold = rz_filter_threshold(&draw->row, p, &sampler->filters);
     struct rz_cut cut;
-    rz_cut_begin(&cut, &draw->row, threshold, p->top_p, &sampler->filters,
-                 &sampler->counters);
+    rz_cut_begin(&cut, &draw->row, threshold, p->top_p, &sampler->filters, &sampler->counters);
     if (task->draws >= RZ_RACE_MANY || draw->wants_processed)
         rz_cut_settle(&cut);
 
-    rz_race_begin(&sampler->race, &draw->row, &cut, task->seed, task->draws,
-                  &sampler->counters);
+    rz_race_begin(&sampler->race, &draw->row, &cut, task->seed, task->draws, &sampler->counters);
     for (uint32_t i = 0; i < task->draws; i++)
         results[i].id = (int32_t)rz_race_run(&sampler->race, task->position + i,
                                              i == 0 ? draw->known : RZ_NOT_SCORED);
