@@ -118,7 +118,7 @@ struct ids {
     float least; /* tiles whose maximum is less have nothing to do with it */
     float below; /* NEAR: nor have those whose maximum reaches this */
 
-    float threshold; /* SUM and NEAR: of y >= threshold */
+    float threshold;     /* SUM and NEAR: of y >= threshold */
     u64x8 mass, most;    /* NEAR: from `mass` to `most` */
     f32x16 above;        /* NEAR: how many have a y > pivots[0], 2^14 a lane at most */
     uint32_t count;      /* COUNT: of y > pivots[0] */
@@ -127,8 +127,8 @@ struct ids {
     f64x8 sketch_total[RZ_MAX_PIVOTS], fine_total[RZ_MAX_PIVOTS];
 };
 
-/* 16 ids, for one of the two sums. Inlined, with `work` and `pivots` constant, so that the loops have
- * no branch on them. */
+/* 16 ids, for one of the two sums. Inlined, with `work` and `pivots` constant, so that the loops
+ * have no branch on them. */
 INLINED void visit(struct ids *ids, f32x16 x, enum work work, uint32_t pivots, uint32_t half)
 {
     const f32x16 scale = f32_set(ids->tiles->scale);
@@ -405,9 +405,9 @@ static uint32_t count_above(const struct rz_tiles *tiles, const struct rz_edits 
 }
 
 /* Sums of 64 terms a lane are made in fp32, which is off by a factor of 2^-18 at most, and these in
- * double. With the error of the exponentials that is what struct rz_weight says, with room to spare;
- * y - exponent is rounded to 2^-19 where there is mass to speak of, within 32 of the exponent. The
- * sketch is made of a y that was not rounded, which cut.c has in mind. */
+ * double. With the error of the exponentials that is what struct rz_weight says, with room to
+ * spare; y - exponent is rounded to 2^-19 where there is mass to speak of, within 32 of the
+ * exponent. The sketch is made of a y that was not rounded, which cut.c has in mind. */
 static void weigh(const struct rz_tiles *tiles, const struct rz_edits *edits, float least,
                   bool fine, const float *pivots, uint32_t count, struct rz_weight *weights)
 {

@@ -10,7 +10,7 @@
 static inline void fetch_ahead(struct rz_ahead *ahead, size_t lines)
 {
     for (size_t line = 0; line < lines && ahead->next < ahead->end; line++, ahead->next += 64)
-        __builtin_prefetch(ahead->next, 0, 2); /* near, but not where it drives out what is read now */
+        __builtin_prefetch(ahead->next, 0, 2); /* not so near that it drives out what is read */
 }
 
 static uint32_t count(const float *values, uint32_t padded, float least)
