@@ -91,6 +91,18 @@ static int agree(struct rz_transport transport, int status, struct rz_error *err
     return transport.agree != NULL ? transport.agree(transport.handle, status, err) : status;
 }
 
+/* Ranks that can agree do so at the end: until then rank 0 keeps the meeting, so that one that
+ * comes late finds out there why it failed; and what fails on one rank alone is known to all. */
+static int meet(rz_job *job, const struct rz_local *local, const char *name, struct rz_error *err)
+{
+    int status = rz_meeting_join(&job->meeting, &job->plan, local, name, err);
+    if (status == RZ_OK)
+        status = open_comm(job, err);
+    if (status != RZ_OK)
+        rz_meeting_end(&job->meeting, status, err->rank); /* others may be waiting there */
+    return agree(job->transport, status, err);
+}
+
 int rz_job_open(const struct rz_plan *plan, const struct rz_local *local, const char *name,
                 struct rz_transport transport, rz_job **out, struct rz_error *err)
 {
@@ -119,9 +131,7 @@ int rz_job_open(const struct rz_plan *plan, const struct rz_local *local, const 
         status = rz_meeting_begin(&job->meeting, plan, local, name, err);
     status = agree(transport, status, err);
     if (status == RZ_OK)
-        status = rz_meeting_join(&job->meeting, plan, local, name, err);
-    if (status == RZ_OK)
-        status = open_comm(job, err);
+        status = meet(job, local, name, err);
     if (status == RZ_OK) {
         *out = job;
         return RZ_OK;
