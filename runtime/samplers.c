@@ -16,6 +16,8 @@ int rz_samplers_open(struct rz_samplers *samplers, const struct rz_plan *plan, u
         return rz_fail(err, RZ_E_UNSUPPORTED, RZ_NO_RANK, 0,
                        "backend %u: this build or machine has none such", plan->backend);
     samplers->results = malloc(plan->max_rows * sizeof *samplers->results);
+    if (threads > plan->max_rows)
+        threads = plan->max_rows; /* more would have nothing to do */
     samplers->each = calloc(threads, sizeof *samplers->each);
     bool ok = samplers->results != NULL && samplers->each != NULL;
     while (ok && samplers->count < threads) {

@@ -25,8 +25,8 @@ extern "C" {
  * MPI_Finalize() may wait for it forever: say what went wrong and call MPI_Abort() instead.
  *
  * Errors as of rz_open_local(), of whichever rank failed: all learn of it, whenever they come. And
- * RZ_E_STATE: MPI is not initialised; RZ_E_COMM: a call of MPI failed, with its code in err->detail.
- */
+ * RZ_E_STATE: MPI is not initialised; RZ_E_COMM: a call of MPI failed, with its code in
+ * err->detail. */
 RZ_API int rz_open_mpi(MPI_Comm comm, const struct rz_options *options, rz_job **job,
                        struct rz_error *err);
 

@@ -9,7 +9,10 @@
 #include "kernels/contract.h"
 #include "kernels/cpu/select.h"
 
-enum { LOCATIONS = 2 }; /* before all open ids are worked out */
+enum {
+    LOCATIONS = 2, /* before all open ids are worked out */
+    MOST_SAMPLES = 3,
+};
 
 /* A pass over the tiles that reach the logit `least`. */
 static void weigh(const struct rz_cut *cut, float least, bool fine, const float *pivots,
@@ -49,7 +52,7 @@ void rz_cut_begin(struct rz_cut *cut, const struct rz_filter_row *row, float thr
         .drop_below = threshold,
         .keep_from = top_p < 1.0f ? row->largest : threshold,
         .all = {-1.0, -1.0},
-        .below_drop = 0.0,
+        .below_drop = threshold > -FLT_MAX ? 0.0 : -1.0,
         .below_keep = -1.0,
     };
     if (rz_cut_is_settled(cut))
@@ -112,8 +115,8 @@ static void bound_by_fine(struct bounds *bounds, double fine, double error)
     intersect(bounds, fine * (1.0 - RZ_FINE) - error, fine * (1.0 + RZ_FINE) + error);
 }
 
-/* How far a sketch may be off, of a sum of all: sums of fp32 and their differences, and that the y
- * of a sketch is not rounded, which is 2^-24 of it. */
+/* How far a sketch may be off, of a sum of all: sums of up to 1,024 terms of fp32 a lane, 2^-14 at
+ * most, and that the y of a sketch is not rounded, which is 2^-24 of it. */
 static double grain(const struct rz_cut *cut)
 {
     return 0x1p-13 + fabs((double)cut->row->tiles.exponent) * 0x1p-22;
@@ -173,7 +176,7 @@ static bool judge_all(struct rz_cut *cut, bool fine, const float *pivots, uint32
  * Narrowing
  */
 
-bool rz_cut_has_few_above(const struct rz_cut *cut, float y)
+static bool has_few_above(const struct rz_cut *cut, float y)
 {
     enum { PART = 8 };
     const struct rz_filter_row *row = cut->row;
@@ -203,11 +206,22 @@ static bool judge_by_maxima(struct rz_cut *cut, float y)
 
 bool rz_cut_narrow(struct rz_cut *cut, float y)
 {
-    struct rz_weight above;
-    if (rz_cut_has_few_above(cut, y) && judge_by_maxima(cut, y))
-        return true;
-    weigh_above(cut, true, &y, 1, &above);
-    return judge_all(cut, true, &y, 1, &above);
+    return has_few_above(cut, y) && judge_by_maxima(cut, y);
+}
+
+/* Can the rest, which a pass knows as a difference, be told at all? */
+static bool can_be_weighed(const struct rz_cut *cut)
+{
+    return 1.0 - (double)cut->top_p > 2.0 * grain(cut);
+}
+
+bool rz_cut_weigh(struct rz_cut *cut, const float *y, uint32_t count)
+{
+    struct rz_weight above[2];
+    if (!can_be_weighed(cut))
+        return false;
+    weigh_above(cut, true, y, count, above);
+    return judge_all(cut, true, y, count, above);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -290,17 +304,19 @@ static void guess_by_line(const struct rz_cut *cut, float pivots[2])
     const double rest = (1.0 - (double)cut->top_p) * all;
     const double apart = (double)(cut->keep_from - cut->drop_below);
     const double slope = apart / (cut->below_keep - cut->below_drop);
-    pivots[0] = (float)((double)cut->drop_below + (rest + off - cut->below_drop) * slope);
-    pivots[1] = (float)((double)cut->drop_below + (rest - off - cut->below_drop) * slope);
+    for (int i = 0; i < 2; i++) {
+        const double up = (rest + (i == 0 ? off : -off) - cut->below_drop) * slope;
+        pivots[i] = (float)((double)cut->drop_below + fmin(fmax(up, -1.0), apart + 1.0));
+    }
 }
 
 bool rz_cut_locate(struct rz_cut *cut)
 {
     float guesses[2], pivots[2];
     struct rz_weight above[2];
-    if (cut->by_line)
-        return false; /* a sketch has told what it can */
-    cut->by_line = cut->below_keep > cut->below_drop;
+    if (cut->by_line || cut->by_sample == MOST_SAMPLES || !can_be_weighed(cut))
+        return false;
+    cut->by_line = cut->below_drop >= 0.0 && cut->below_keep > cut->below_drop;
     if (cut->by_line) {
         guess_by_line(cut, guesses);
     } else {
@@ -321,26 +337,46 @@ bool rz_cut_locate(struct rz_cut *cut)
  * Settling
  */
 
+/* The mass of the ids of y >= `from`. */
+static uint64_t sum_from(const struct rz_cut *cut, float from)
+{
+    const struct rz_filter_row *row = cut->row;
+    const float y = rz_filter_weighty(row, from);
+    cut->counters->mass_passes++;
+    return row->passes->mass_of_row(&row->tiles, row->edits, false, rz_filter_least(row, y), y);
+}
+
+/* A y that is likely to be a little above the cut, if sketches have not told one. */
+static float likely_above(struct rz_cut *cut)
+{
+    float pivots[2];
+    cut->by_sample++;
+    guess_by_sample(cut, pivots);
+    return rz_cut_is_open(cut, pivots[0]) ? pivots[0] : cut->keep_from;
+}
+
 void rz_cut_settle(struct rz_cut *cut)
 {
-    if (rz_cut_is_settled(cut))
-        return;
     const struct rz_filter_row *row = cut->row;
     const bool bounded = row->tame && !cut->few;
-    for (uint32_t n = 0; bounded && n < LOCATIONS && rz_cut_locate(cut); n++)
-        ;
+    for (uint32_t n = 0; bounded && !rz_cut_is_settled(cut) && n < LOCATIONS; n++)
+        if (!rz_cut_locate(cut))
+            break;
+    if (rz_cut_is_settled(cut))
+        return;
 
     /* Now exactly: the mass of all, that of what is surely kept, and the open ids one by one. */
-    const double exponent = rz_mass_exponent(row->largest);
-    const float weighty = rz_filter_weighty(row, cut->threshold);
-    const uint64_t all = row->passes->mass_of_row(&row->tiles, row->edits, false,
-                                                  rz_filter_least(row, weighty), weighty);
-    const uint64_t above = row->passes->mass_of_row(
-        &row->tiles, row->edits, false, rz_filter_least(row, cut->keep_from), cut->keep_from);
-    cut->counters->mass_passes += 2;
+    const uint64_t all = sum_from(cut, cut->threshold);
+    const float likely = bounded && !can_be_weighed(cut) ? likely_above(cut) : cut->keep_from;
+    uint64_t above = sum_from(cut, likely);
+    if (rz_in_nucleus(above, cut->top_p, all))
+        cut->keep_from = likely;
+    else if (likely < cut->keep_from)
+        above = sum_from(cut, cut->keep_from);
     const uint32_t open = rz_filter_collect(row, cut->drop_below, cut->keep_from, cut->scratch);
     float least = cut->keep_from;
     if (open > 0 && rz_in_nucleus(above, cut->top_p, all))
-        least = rz_select_nucleus(cut->scratch->values, open, exponent, above, cut->top_p, all);
+        least = rz_select_nucleus(cut->scratch->values, open, rz_mass_exponent(row->largest), above,
+                                  cut->top_p, all);
     cut->drop_below = cut->keep_from = least;
 }

@@ -43,17 +43,18 @@ static inline bool rz_cut_is_open(const struct rz_cut *cut, float y)
     return y >= cut->drop_below && y < cut->keep_from;
 }
 
-/* rz_cut_has_few_above - do so few tiles reach this y that narrowing there is quick? */
-bool rz_cut_has_few_above(const struct rz_cut *cut, float y);
-
-/* rz_cut_narrow - find out about ids of this y, which is open. False if that cannot be told without
- * settling. */
+/* rz_cut_narrow - find out about ids of this y, which is open, if few tiles are above it and those
+ * tell. */
 bool rz_cut_narrow(struct rz_cut *cut, float y);
 
-/* rz_cut_locate - sketch the row around where a sample of it says that the cut is, and the second
- * time, what that has told: leaves open ids of a few hundredths of the mass, then of less than one.
- * False if that tells nothing. */
+/* rz_cut_locate - sketch the row around where a sample of it says that the cut is, and when that
+ * was found, where a straight line does: leaves open ids of a few hundredths of the mass, then of
+ * less than one. False if that tells nothing more. */
 bool rz_cut_locate(struct rz_cut *cut);
+
+/* rz_cut_weigh - find out about ids of these y, two at most, which fall and are open, by a pass
+ * over the row in fp32. False if it cannot tell about any. */
+bool rz_cut_weigh(struct rz_cut *cut, const float *y, uint32_t count);
 
 /* rz_cut_settle - find the smallest y that is kept: drop_below and keep_from become it. */
 void rz_cut_settle(struct rz_cut *cut);

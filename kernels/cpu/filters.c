@@ -5,7 +5,7 @@
  *   min-p  from the largest y alone
  *   top-k  the k-th largest tile maximum is at most the k-th largest y, so all ids of the answer
  *          lie in the tiles that reach it. So do those that reach the k-th largest of the maxima of
- *          groups of tiles, which is sooner found: not many more than k.
+ *          bands of tiles, which is sooner found: not many more than k.
  */
 #include "kernels/cpu/filters.h"
 
@@ -76,13 +76,12 @@ uint32_t rz_filter_collect(const struct rz_filter_row *row, float least, float b
 float rz_filter_bound_of_tiles(const struct rz_filter_row *row, float least, uint32_t k,
                                struct rz_filter_scratch *scratch)
 {
-    /* With few groups to k, the k-th largest tells little. Not all of them may be real. */
-    enum { PART = 16, GROUPS = 4 };
+    /* With few bands to k, the k-th largest tells little. Not all of them may be real. */
+    enum { PART = 16, BANDS = 4 };
     const struct rz_tiles *tiles = &row->tiles;
     float bound = -INFINITY;
-    if (k <= tiles->padded / PART / GROUPS) {
-        const uint32_t count =
-            row->passes->groups(tiles->max, tiles->padded, tiles->ahead, scratch->values);
+    if (k <= tiles->padded / PART / BANDS) {
+        const uint32_t count = row->passes->bands(tiles->max, tiles->padded, scratch->values);
         bound = row->passes->kth_largest(scratch->values, count, k, k / 4);
     } else if (k <= tiles->count) {
         bound = row->passes->kth_largest(tiles->max, tiles->padded, k, k / 4);

@@ -14,7 +14,7 @@ struct rz_filter_row {
     const struct rz_edits *edits;
     struct rz_tiles tiles;
     float largest; /* y, finite */
-    bool tame;     /* no logit is NaN, no y overflows, and the largest is not too large to sketch */
+    bool tame;     /* no logit is NaN, and the largest y is within +-4096: it can be bounded */
 };
 
 struct rz_filter_scratch {

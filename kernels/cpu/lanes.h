@@ -61,7 +61,7 @@ static inline f64x8 exact_mass(f64x8 y, f64x8 exponent)
     return f64_times_exp2_floor(power, f64_add(rounded, f64_set(44.0)));
 }
 
-/* factor * 2^(y - one) within a factor of 1 + 2^-34, for y that are whole numbers of 2^-48,
+/* factor * 2^(y - one) within a factor of 1 + 2^-34, for y of fp32,
  * integers `one`, and results from 2^-1000 to 2^1000: a table of 2^(i/16), from whose exponents
  * i/16 is taken off as y puts it on, and for |r| <= 1/32 the series of e^(r ln 2), of which (ln(2)
  * / 32)^5 / 120 < 2^-34.5 is left out.

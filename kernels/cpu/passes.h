@@ -28,7 +28,7 @@ static inline uint32_t rz_round_up_lanes(uint32_t count)
     return (count + 15) / 16 * 16;
 }
 
-/* Arrays over tiles are padded to whole groups. */
+/* Arrays over tiles are padded to whole groups of Philox calls. */
 static inline uint32_t rz_group_count(uint32_t tiles)
 {
     return (tiles + RZ_GROUP - 1) / RZ_GROUP;
@@ -67,18 +67,12 @@ struct rz_scan {
     float scale; /* y = logit * scale, for what follows */
 
     /* The scores of the tiles at a position, from the maxima found here, or NULL: not wanted. */
-    float *scores;       /* [padded tiles] */
-    float *group_scores; /* [padded / 16 rounded up to 16] the largest, as (*groups)() has them */
+    float *scores;      /* [padded tiles] */
+    float *band_scores; /* [padded / 16 rounded up to 16] the largest, as (*bands)() has them */
     uint64_t seed;
     uint64_t position;
 
-    bool nan;        /* out: a logit is NaN */
-    float magnitude; /* out: no finite logit is larger, its sign apart */
-};
-
-/* Memory that is wanted next, which passes that read little ask for on the way. */
-struct rz_ahead {
-    const char *next, *end;
+    bool nan; /* out: a logit is NaN */
 };
 
 /* What a pass over tiles or ids looks at: the tile maxima of a row, and how its logits become y. */
@@ -89,7 +83,6 @@ struct rz_tiles {
     uint32_t padded;
     float scale;    /* y = logit * scale */
     float exponent; /* that masses are relative to: the next integer above the largest y */
-    struct rz_ahead *ahead;
 };
 
 struct rz_passes {
@@ -104,10 +97,9 @@ struct rz_passes {
      * if that is found sooner, a lesser one that no more than k + `spare` of them reach. */
     float (*kth_largest)(const float *values, uint32_t count, uint32_t k, uint32_t spare);
 
-    /* The largest of groups of 16 tiles, [padded / 16 rounded up to 16]; returns how many. Group g
+    /* The largest of bands of 16 tiles, [padded / 16 rounded up to 16]; returns how many. Band g
      * has the tiles 256 (g / 16) + g % 16, and 16, 32, ... further, so that lanes stay lanes. */
-    uint32_t (*groups)(const float *values, uint32_t padded, struct rz_ahead *ahead,
-                       float *largest);
+    uint32_t (*bands)(const float *values, uint32_t padded, float *largest);
 
     /* How many of the values reach `least`. */
     uint32_t (*count)(const float *values, uint32_t padded, float least);
@@ -128,14 +120,13 @@ struct rz_passes {
 
     /* The highest score of those whose base reaches `least`, and which of them reach a score, in
      * order; that returns how many. */
-    float (*best)(const float *base, float least, const float *scores, uint32_t padded,
-                  struct rz_ahead *ahead);
+    float (*best)(const float *base, float least, const float *scores, uint32_t padded);
     uint32_t (*reach)(const float *base, float least, const float *scores, uint32_t padded,
-                      float score, struct rz_ahead *ahead, uint32_t *list);
+                      float score, uint32_t *list);
 
-    /* The same by groups: those of which some reach a score, in any order. */
-    uint32_t (*reach_by_group)(const float *group_scores, const float *scores, uint32_t padded,
-                               float score, uint32_t *list);
+    /* The same by bands, looking at those that have a score that high; in any order. */
+    uint32_t (*reach_by_band)(const float *band_scores, const float *scores, uint32_t padded,
+                              float score, uint32_t *list);
 
     /* The 16 y of a tile, edited. */
     void (*tile)(const struct rz_edits *edits, uint32_t tile, float scale, float y[RZ_TILE]);
@@ -153,7 +144,7 @@ struct rz_passes {
     double (*sketch)(const float *y, float exponent, float *masses);
 
     /* A y up to which the ids have about this mass together. *squares: the sum of the squares of
-     * their masses. */
+     * their masses, or of those of the others if that is less. */
     float (*quantile)(const float *y, const float *masses, double mass, double *squares);
 
     /* Passes over the ids of a row, edited or, if `raw`, as they came. Tiles whose maximum does not
@@ -165,7 +156,7 @@ struct rz_passes {
 
     /* Bounds on that mass, mostly within a factor of 1 + 2^-32 of each other: for a quarter of the
      * work. Tiles whose maximum reaches `below` are left out. *above: how many of the ids have a y
-     * > `than`, which is at least the threshold. For rows without NaN, no y of which overflows. */
+     * > `than`, which is at least the threshold. For rows that are tame. */
     struct rz_mass_bounds (*bound_mass)(const struct rz_tiles *tiles, const struct rz_edits *edits,
                                         bool raw, float least, float below, float threshold,
                                         float than, uint32_t *above);
@@ -175,8 +166,8 @@ struct rz_passes {
                             float least, float y);
 
     /* The weights of the edited ids with logits of at least each pivot, RZ_MAX_PIVOTS at most,
-     * which fall to `least` or, the last, below; only the sketches unless `fine`. For rows without
-     * NaN, no y of which overflows. */
+     * which fall to `least` or, the last, below; only the sketches unless `fine`. For rows that
+     * are tame. */
     void (*weigh)(const struct rz_tiles *tiles, const struct rz_edits *edits, float least,
                   bool fine, const float *pivots, uint32_t count, struct rz_weight *weights);
 

@@ -98,13 +98,15 @@ static float quantile(const float *y, const float *masses, double mass, double *
         else
             low = middle;
     }
-    f32x16 square = f32_set(0.0f);
+    f32x16 below = f32_set(0.0f), above = f32_set(0.0f);
     for (uint32_t i = 0; i < RZ_SAMPLE; i += LANES) {
-        const f32x16 m = f32_load(masses + i);
+        const f32x16 m = f32_load(masses + i), square = f32_mul(m, m);
         const uint32_t lanes = f32_ge(f32_set(high), f32_load(y + i));
-        square = f32_add_where(lanes, square, f32_mul(m, m));
+        below = f32_add_where(lanes, below, square);
+        above = f32_add_where(~lanes & 0xFFFFu, above, square);
     }
-    *squares = f64_sum(f64_from_both(square));
+    const double of_below = f64_sum(f64_from_both(below)), of_above = f64_sum(f64_from_both(above));
+    *squares = of_below < of_above ? of_below : of_above;
     return low;
 }
 
@@ -144,7 +146,7 @@ INLINED void visit(struct ids *ids, f32x16 x, enum work work, uint32_t pivots, u
         const f32x16 y = scaled(x, scale);
         ids->count += (uint32_t)__builtin_popcount(f32_gt(y, f32_set(ids->pivots[0])));
     } else {
-        /* The chord, as chord_exp2() has it, in one step from the logit; nothing overflows. */
+        /* The chord, as chord_exp2() has it, in one step from the logit. */
         const float exponent = ids->tiles->exponent;
         const f32x16 bits = f32_mul_add(x, f32_set(ids->tiles->scale * 0x1p+23f),
                                         f32_set((127.0f - exponent) * 0x1p+23f));
@@ -168,7 +170,8 @@ INLINED struct near_exp2 begin_bounds(struct ids *ids, const f32x16 *x, int coun
     const float exponent = ids->tiles->exponent;
     f64x8 wide[4];
     for (int i = 0; i < count; i++) {
-        const f32x16 y = f32_mul(x[i], f32_set(ids->tiles->scale)); /* nothing overflows */
+        const f32x16 y =
+            f32_mul(x[i], f32_set(ids->tiles->scale)); /* or -inf: no mass either way */
         const uint32_t kept = f32_ge(y, f32_set(ids->threshold));
         const f32x16 kept_y = f32_select(kept, y, f32_set(exponent - 100.0f));
         wide[2 * i] = f64_from_low(kept_y);
@@ -286,7 +289,6 @@ INLINED void visit_whole(struct ids *ids, const char *at, uint32_t first, uint32
                 lanes &= ~f32_ge(max, f32_set(ids->below));
             if (chunk_end - block < LANES)
                 lanes &= (1u << (chunk_end - block)) - 1;
-            fetch_ahead(ids->tiles->ahead, lanes != 0 ? LANES * tile_bytes / 64 : 1);
             if (plain && lanes == 0xFFFFu)
                 visit_block(ids, at, dtype, work, pivots);
             else

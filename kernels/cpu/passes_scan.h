@@ -63,19 +63,20 @@ INLINED f32x16 scan_block(struct rz_scan *scan, struct progress *progress, const
     uint32_t allowed[BLOCK_TILES / 2];
     if (masked)
         allowed_of_block(scan->mask, tile, rz_tile_count(scan->view->vocab_size), allowed);
-    /* Of the rows that follow, too, should they lie next in memory: it cannot fault. */
+    /* Past the end, too, where the next row may be: it cannot fault. */
+    const uintptr_t ahead = (uintptr_t)at + PREFETCH_BYTES;
     for (size_t line = 0; line < BLOCK_IDS * bytes_of(dtype); line += 64)
-        __builtin_prefetch(at + PREFETCH_BYTES + line);
+        __builtin_prefetch((const void *)(ahead + line));
     const f32x16 most = tiles_16(at, dtype, masked ? allowed : NULL, &progress->watch);
     progress->most = f32_max(progress->most, most);
     return most;
 }
 
-/* The scores of a block's tiles, or of a part of them, count for those of its groups. */
+/* The scores of a block's tiles, or of a part of them, count for those of its bands. */
 INLINED void count_scores(const struct rz_scan *scan, uint32_t tile, f32x16 scores)
 {
-    float *of_groups = scan->group_scores + tile / (LANES * LANES) * LANES;
-    f32_store(of_groups, f32_max(f32_load(of_groups), scores));
+    float *of_bands = scan->band_scores + tile / (LANES * LANES) * LANES;
+    f32_store(of_bands, f32_max(f32_load(of_bands), scores));
 }
 
 /* Ids first .. last-1 of a shard, which are a part of a block: from a block that is -inf elsewhere.
@@ -179,15 +180,6 @@ static void scan_around_nan(struct rz_scan *scan)
     }
 }
 
-/* The value of a logit's bits without its sign, infinity becoming the largest number. */
-static float magnitude_of(enum rz_dtype dtype, uint32_t bits, uint32_t infinity)
-{
-    if (bits >= infinity)
-        bits = infinity - 1;
-    return dtype == RZ_F32 ? rz_float_from_bits(bits)
-                           : rz_float_from_16_bits((uint16_t)bits, dtype);
-}
-
 static void scan(struct rz_scan *scan)
 {
     const struct rz_logits_view *view = scan->view;
@@ -199,7 +191,7 @@ static void scan(struct rz_scan *scan)
             scan->scores[t] = -INFINITY;
     }
     for (uint32_t t = 0; scan->scores != NULL && t < groups * RZ_GROUP; t += LANES * LANES)
-        f32_store(scan->group_scores + t / LANES, f32_set(-INFINITY));
+        f32_store(scan->band_scores + t / LANES, f32_set(-INFINITY));
 
     struct progress progress = {.watch = watch_none(), .most = f32_set(-INFINITY)};
     if (scan->scores != NULL)
@@ -212,7 +204,6 @@ static void scan(struct rz_scan *scan)
     const uint32_t infinity = dtype == RZ_F32 ? 0x7F800000 : dtype == RZ_F16 ? 0x7C00 : 0x7F80;
     const uint32_t bits =
         dtype == RZ_F32 ? watch_most_32(progress.watch) : watch_most_16(progress.watch);
-    scan->magnitude = magnitude_of(dtype, bits, infinity);
     scan->nan = bits > infinity;
     if (scan->nan)
         scan_around_nan(scan);

@@ -7,12 +7,6 @@
 
 #include "kernels/cpu/lanes.h"
 
-static inline void fetch_ahead(struct rz_ahead *ahead, size_t lines)
-{
-    for (size_t line = 0; line < lines && ahead->next < ahead->end; line++, ahead->next += 64)
-        __builtin_prefetch(ahead->next, 0, 2); /* not so near that it drives out what is read */
-}
-
 static uint32_t count(const float *values, uint32_t padded, float least)
 {
     uint32_t reaching = 0;
@@ -66,13 +60,12 @@ static float kth_largest(const float *values, uint32_t count, uint32_t k, uint32
     return lane_min(least);
 }
 
-static uint32_t groups(const float *values, uint32_t padded, struct rz_ahead *ahead, float *largest)
+static uint32_t bands(const float *values, uint32_t padded, float *largest)
 {
     uint32_t count = 0;
     for (uint32_t t = 0; t < padded; t += LANES * LANES, count += LANES) {
         f32x16 most = f32_load(values + t);
         for (uint32_t i = t + LANES; i < t + LANES * LANES && i < padded; i += LANES) {
-            fetch_ahead(ahead, 1);
             most = f32_max(most, f32_load(values + i));
         }
         f32_store(largest + count, most);
@@ -99,7 +92,7 @@ static uint32_t at_least(const float *values, uint32_t padded, float least, uint
 
 static double maxima(const struct rz_tiles *tiles, float least, float below)
 {
-    f32x16 some = f32_set(0.0f); /* 512 terms a lane at most */
+    f32x16 some = f32_set(0.0f); /* 1,024 terms a lane at most: 2^-14 of it may be lost */
     for (uint32_t t = 0; t < tiles->padded; t += LANES) {
         const f32x16 max = f32_load(tiles->max + t);
         const f32x16 x = f32_sub(f32_mul(max, f32_set(tiles->scale)), f32_set(tiles->exponent));
@@ -109,40 +102,33 @@ static double maxima(const struct rz_tiles *tiles, float least, float below)
     return f64_sum(f64_from_both(some));
 }
 
-static float best(const float *base, float least, const float *scores, uint32_t padded,
-                  struct rz_ahead *ahead)
+static float best(const float *base, float least, const float *scores, uint32_t padded)
 {
     f32x16 most = f32_set(-INFINITY);
-    struct rz_ahead lines = *ahead;
     for (uint32_t t = 0; t < padded; t += LANES) {
-        fetch_ahead(&lines, 1);
         const uint32_t live = f32_ge(f32_load(base + t), f32_set(least));
         most = f32_max(most, f32_select(live, f32_load(scores + t), f32_set(-INFINITY)));
     }
-    *ahead = lines;
     return lane_max(most);
 }
 
 static uint32_t reach(const float *base, float least, const float *scores, uint32_t padded,
-                      float score, struct rz_ahead *ahead, uint32_t *list)
+                      float score, uint32_t *list)
 {
     uint32_t count = 0;
-    struct rz_ahead lines = *ahead;
     for (uint32_t t = 0; t < padded; t += LANES) {
-        fetch_ahead(&lines, 1);
         const uint32_t live = f32_ge(f32_load(base + t), f32_set(least));
         count = append(f32_ge(f32_load(scores + t), f32_set(score)) & live, t, list, count);
     }
-    *ahead = lines;
     return count;
 }
 
-static uint32_t reach_by_group(const float *group_scores, const float *scores, uint32_t padded,
-                               float score, uint32_t *list)
+static uint32_t reach_by_band(const float *band_scores, const float *scores, uint32_t padded,
+                              float score, uint32_t *list)
 {
     uint32_t count = 0;
     for (uint32_t first = 0; first < padded; first += LANES * LANES) {
-        uint32_t lanes = f32_ge(f32_load(group_scores + first / LANES), f32_set(score));
+        uint32_t lanes = f32_ge(f32_load(band_scores + first / LANES), f32_set(score));
         for (; lanes != 0; lanes &= lanes - 1)
             for (uint32_t i = 0; i < LANES; i++) {
                 const uint32_t t = first + i * LANES + (uint32_t)__builtin_ctz(lanes);

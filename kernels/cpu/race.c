@@ -9,16 +9,17 @@
  *     E = -log(1 - v) = v + v^2/2 + v^3/3 + ... >= v
  *     w 2^-32 <= v <= (w + 1) 2^-32             w the first 32 of the 64 random bits
  *
- * so log2 of the key is at most 4 above the tile's score, m - log2(w) + 32, which costs little
- * enough to be made for every tile while the row is scanned. The tile of the highest score has a
- * key of at least 2^score, but for E / v: 1.39 at most where v <= 1/2. Tiles whose score is further
- * below the highest than that have no chance. The others run: highest bound first, each worked out
- * exactly, until the next bound is below the best key. If that key could be one of a tile that did
- * not run after all, the draw begins again with more of them.
+ * so log2 of the key is at most 4 above the tile's score, about m - log2(w) + 32 and never less,
+ * which costs little enough to be made for every tile while the row is scanned. The tile of the
+ * highest score has a key of about 2^score or more. Tiles whose score is further below the highest
+ * than these bounds are apart have hardly a chance. The others run: highest bound first, each
+ * worked out exactly, until the next bound is below the best key. What proves the winner is the
+ * last step: its key is compared with the most that the key of a tile can be that did not run. If
+ * it is less, the draw begins again with more of them.
  *
  * For a single draw the mass of a tile is bounded from its maximum, by a factor of 17 from both
- * sides, and some ten tiles are worked out, whatever the logits are. For many, the masses of all
- * tiles are worked out once; then one or two.
+ * sides, and some ten tiles are worked out. For many, the masses of all tiles are worked out once;
+ * then one or two. Their scores are from log2 of the mass over 2^M, in place of m.
  *
  * Where top-p leaves open which ids of a tile are kept, its key lies between two: with the ids that
  * surely are, and with all that may be. Mostly the same tile and the same id win either way. If
@@ -59,7 +60,7 @@ bool rz_race_create(struct rz_race *race, uint32_t vocab_size)
     const size_t padded = (size_t)rz_group_count(tiles) * RZ_GROUP;
     *race = (struct rz_race){
         .scores = malloc(padded * sizeof *race->scores),
-        .group_scores = malloc((padded / RZ_TILE + RZ_TILE) * sizeof *race->group_scores),
+        .band_scores = malloc((padded / RZ_TILE + RZ_TILE) * sizeof *race->band_scores),
         .own_base = malloc(padded * sizeof *race->own_base),
         .bounds = malloc(padded * sizeof *race->bounds),
         .tiles = malloc(padded * sizeof *race->tiles),
@@ -69,7 +70,7 @@ bool rz_race_create(struct rz_race *race, uint32_t vocab_size)
         .runners = malloc(padded * sizeof *race->runners),
         .contenders = malloc(padded * sizeof *race->contenders),
     };
-    return race->scores != NULL && race->group_scores != NULL && race->own_base != NULL &&
+    return race->scores != NULL && race->band_scores != NULL && race->own_base != NULL &&
            race->bounds != NULL && race->tiles != NULL && race->reached != NULL &&
            race->words != NULL && race->mass != NULL && race->runners != NULL &&
            race->contenders != NULL;
@@ -78,7 +79,7 @@ bool rz_race_create(struct rz_race *race, uint32_t vocab_size)
 void rz_race_destroy(struct rz_race *race)
 {
     free(race->scores);
-    free(race->group_scores);
+    free(race->band_scores);
     free(race->own_base);
     free(race->bounds);
     free(race->tiles);
@@ -130,6 +131,8 @@ static void choose_entrants(struct rz_race *race)
 {
     const struct rz_filter_row *row = race->row;
     const uint32_t few = row->tiles.count / SPARSE_PART + 1;
+    race->base = row->tiles.max;
+    race->scale = row->tiles.scale;
     race->live = NULL;
     race->padded = row->tiles.padded;
     race->least = -FLT_MAX;
@@ -178,7 +181,6 @@ static void base_on_masses(struct rz_race *race)
     race->scale = 1.0f;
     race->least = -FLT_MAX;
     race->slack = 0x1p-12f;
-    race->handicap = (double)race->row->tiles.exponent + 0x1p-12;
     race->counters->mass_passes++;
 }
 
@@ -190,14 +192,11 @@ void rz_race_begin(struct rz_race *race, const struct rz_filter_row *row, struct
     race->seed = seed;
     race->counters = counters;
     race->many = draws >= RZ_RACE_MANY;
-    race->base = row->tiles.max;
-    race->scale = row->tiles.scale;
     choose_entrants(race);
     if (race->many) {
         base_on_masses(race);
     } else {
         race->slack = 0x1p-12f + (fabsf(row->largest) + 256.0f) * 0x1p-21f;
-        race->handicap = 4.0 + (double)race->slack;
     }
 }
 
@@ -227,10 +226,10 @@ static struct rz_race_runner make_runner(const struct rz_race *race, uint32_t ti
     };
 }
 
-/* Do the scores of groups tell which entrants there are? */
-static bool runs_by_group(const struct rz_race *race, enum rz_race_known known)
+/* Do the scores of bands tell which entrants there are? */
+static bool runs_by_band(const struct rz_race *race, enum rz_race_known known)
 {
-    return known == RZ_SCORED_BY_GROUP && race->live == NULL && !race->many &&
+    return known == RZ_SCORED_BY_BAND && race->live == NULL && !race->many &&
            race->least <= -FLT_MAX;
 }
 
@@ -238,13 +237,12 @@ static bool runs_by_group(const struct rz_race *race, enum rz_race_known known)
 static float score_entrants(struct rz_race *race, uint64_t position, enum rz_race_known known)
 {
     const struct rz_passes *passes = race->row->passes;
-    if (runs_by_group(race, known))
-        return passes->largest(race->group_scores, rz_round_up_lanes(race->padded / RZ_TILE));
+    if (runs_by_band(race, known))
+        return passes->largest(race->band_scores, rz_round_up_lanes(race->padded / RZ_TILE));
     if (known == RZ_NOT_SCORED || race->live != NULL || race->many)
         passes->score(race->seed, position, race->live, race->base, race->scale, race->padded,
                       race->scores);
-    return passes->best(race->base, race->least, race->scores, race->padded,
-                        race->row->tiles.ahead);
+    return passes->best(race->base, race->least, race->scores, race->padded);
 }
 
 /* The entrants of at least this score. */
@@ -252,12 +250,11 @@ static uint32_t gather_runners(struct rz_race *race, uint64_t position, enum rz_
                                float score)
 {
     const struct rz_passes *passes = race->row->passes;
-    const uint32_t reached =
-        runs_by_group(race, known)
-            ? passes->reach_by_group(race->group_scores, race->scores, race->padded, score,
-                                     race->reached)
-            : passes->reach(race->base, race->least, race->scores, race->padded, score,
-                            race->row->tiles.ahead, race->reached);
+    const uint32_t reached = runs_by_band(race, known)
+                                 ? passes->reach_by_band(race->band_scores, race->scores,
+                                                         race->padded, score, race->reached)
+                                 : passes->reach(race->base, race->least, race->scores,
+                                                 race->padded, score, race->reached);
     for (uint32_t i = 0; i < reached; i++)
         race->reached[i] = tile_of(race, race->reached[i]);
     passes->draw(race->seed, position, race->reached, reached, race->words);
@@ -282,17 +279,20 @@ static struct rz_race_runner take_highest(struct rz_race_runner *runners, uint32
  * Who wins
  */
 
-/* More than the key of any entrant of less score. */
-static struct rz_key key_above_score(const struct rz_race *race, float score)
-{
-    const double log2_key = (double)score + race->handicap, exponent = floor(log2_key);
-    return (struct rz_key){RZ_MASS_ONE * rz_exp2(log2_key - exponent) * (1.0 + 0x1p-20), exponent};
-}
-
 /* A key that is relative to the row's exponent. */
 static struct rz_key row_key(const struct rz_race *race, double key)
 {
     return (struct rz_key){RZ_MASS_ONE * key, (double)race->row->tiles.exponent};
+}
+
+/* At least the key of any entrant of less score. Scores from masses are relative to the row's
+ * exponent, which may be too large for them to be added to; the others have it in them. */
+static struct rz_key key_above_score(const struct rz_race *race, float score)
+{
+    if (race->many)
+        return row_key(race, rz_exp2((double)score + (double)race->slack) * (1.0 + 0x1p-20));
+    const double log2_key = (double)score + 4.0 + (double)race->slack, whole = floor(log2_key);
+    return (struct rz_key){RZ_MASS_ONE * rz_exp2(log2_key - whole) * (1.0 + 0x1p-20), whole};
 }
 
 /* No mass is a key below all others: rz_key_less() looks at exponents first. */
@@ -362,7 +362,7 @@ static uint32_t gather_contenders(struct rz_race *race, uint64_t position, uint3
         const struct rz_race_runner runner = take_highest(race->runners, runners--);
         make_contender(race, position, &runner, &c[count]);
         if (c[count].most == 0)
-            continue; /* its largest id was dropped by a draw before */
+            continue; /* its largest id has turned out to be dropped */
         if (count > 0 && is_ahead(&c[count], &c[0])) {
             const struct rz_race_contender first = c[0];
             c[0] = c[count];
@@ -442,17 +442,29 @@ static uint32_t collect_open(const struct rz_race *race, uint32_t contenders, fl
 }
 
 /* Find out about ids of the contenders that are open. The largest, if it has a good part of their
- * mass: it decides, and few ids are above it, so that is quick. Otherwise where the cut is. */
+ * mass: it decides, and few tiles are above it, so that is quick. Otherwise where the cut is, and
+ * when that is known as well as can be, on which side of it a third of them are, and two. False if
+ * that cannot be told without settling. */
 static bool narrow(struct rz_race *race, uint32_t contenders)
 {
-    float open[16 * RZ_TILE], largest = -INFINITY, mass = 0.0f;
-    const uint32_t count = collect_open(race, contenders, open, sizeof open / sizeof open[0]);
-    for (uint32_t i = 0; i < count; i++)
-        largest = open[i] > largest ? open[i] : largest;
+    enum { ROOM = 16 * RZ_TILE };
+    const struct rz_passes *passes = race->row->passes;
+    float open[ROOM + RZ_TILE], mass = 0.0f;
+    const uint32_t count = collect_open(race, contenders, open, ROOM);
+    if (count == 0)
+        return false;
+    for (uint32_t i = count; i < rz_round_up_lanes(count); i++)
+        open[i] = -INFINITY;
+    const float largest = passes->kth_largest(open, count, 1, 0);
     for (uint32_t i = 0; i < count; i++)
         mass += open[i] > largest - 30.0f ? exp2f(open[i] - largest) : 0.0f;
-    const bool heavy = mass < HEAVY && rz_cut_has_few_above(race->cut, largest);
-    return (!heavy && rz_cut_locate(race->cut)) || rz_cut_narrow(race->cut, largest);
+    if (mass < HEAVY && rz_cut_narrow(race->cut, largest))
+        return true;
+    if (rz_cut_locate(race->cut))
+        return true;
+    const float pivots[2] = {passes->kth_largest(open, count, 1 + count / 3, 0),
+                             passes->kth_largest(open, count, 1 + 2 * count / 3, 0)};
+    return rz_cut_weigh(race->cut, pivots, pivots[1] < pivots[0] ? 2 : 1);
 }
 
 /* Whether one of `count` contenders wins, and the id that it draws: the winner is then the first of
@@ -475,14 +487,20 @@ static bool decide(struct rz_race *race, uint64_t position, uint32_t count, uint
 
 uint32_t rz_race_run(struct rz_race *race, uint64_t position, enum rz_race_known known)
 {
-    /* How far below the highest score a tile may be and run: what is known of that one's key, and
-     * what bounds leave open; then more; then any. */
+    /* How far below the highest score a tile may be and run: what bounds of its key leave open, see
+     * above, then more, then any. */
     static const float lowered[] = {1.0f, 10.0f};
     const float first = race->many ? 0.0f : 4.0f;
     const bool bounded = fabsf(race->row->largest) < 0x1p+100f;
-    const float best = score_entrants(race, position, known);
+    float best = score_entrants(race, position, known);
     uint32_t id = 0;
     for (uint32_t attempt = bounded ? 0 : 2;; attempt++) {
+        if (attempt > 0 && !race->many) {
+            /* The cut is known better by now, and so is who has nothing to run for. */
+            choose_entrants(race);
+            known = race->live == NULL ? RZ_SCORED : RZ_NOT_SCORED;
+            best = score_entrants(race, position, known);
+        }
         const bool any = attempt >= sizeof lowered / sizeof lowered[0];
         const float score = any ? -INFINITY : best - first - lowered[attempt] - 2.0f * race->slack;
         const uint32_t runners = gather_runners(race, position, known, score);

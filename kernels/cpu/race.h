@@ -29,17 +29,16 @@ struct rz_race {
     const float *base; /* [padded]: base * scale is about log2 of an entrant's mass */
     float scale;
     float least;
-    float slack;     /* what is rounded in a score */
-    double handicap; /* log2 of a key is at most this above the score, relative to RZ_MASS_ONE */
+    float slack; /* what is rounded in a score */
 
-    float *scores;       /* [padded tiles] base * scale - log2(word) + 32, from above */
-    float *group_scores; /* [padded tiles / 16 + 16] of tiles from their maxima: a scan's */
-    float *own_base;     /* [padded tiles] */
-    float *bounds;       /* [padded tiles] at least the tile's mass; 0 if it is not in the race */
-    uint32_t *tiles;     /* [padded tiles] */
-    uint32_t *reached;   /* [padded tiles] */
-    uint32_t *words;     /* [padded tiles] of those */
-    uint64_t *mass;      /* [tiles] S, 0 if not worked out yet */
+    float *scores;      /* [padded tiles] base * scale - log2(word) + 32, from above */
+    float *band_scores; /* [padded tiles / 16 + 16] of tiles from their maxima: a scan's */
+    float *own_base;    /* [padded tiles] */
+    float *bounds;      /* [padded tiles] at least the tile's mass; 0 if it is not in the race */
+    uint32_t *tiles;    /* [padded tiles] */
+    uint32_t *reached;  /* [padded tiles] */
+    uint32_t *words;    /* [padded tiles] of those */
+    uint64_t *mass;     /* [tiles] S, 0 if not worked out yet */
     struct rz_race_runner *runners;       /* [padded tiles] */
     struct rz_race_contender *contenders; /* [padded tiles] */
 };
@@ -56,8 +55,8 @@ void rz_race_begin(struct rz_race *race, const struct rz_filter_row *row, struct
 #define RZ_RACE_MANY 16u
 
 /* What a scan has made for a position: race->scores of all tiles, from their maxima, and, if they
- * are those of the scan, race->group_scores. */
-enum rz_race_known { RZ_NOT_SCORED, RZ_SCORED, RZ_SCORED_BY_GROUP };
+ * are those of the scan, race->band_scores. */
+enum rz_race_known { RZ_NOT_SCORED, RZ_SCORED, RZ_SCORED_BY_BAND };
 
 /* rz_race_run - the id drawn at a position. */
 uint32_t rz_race_run(struct rz_race *race, uint64_t position, enum rz_race_known known);

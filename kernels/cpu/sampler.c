@@ -86,13 +86,13 @@ static void scan(struct draw *draw, const struct rz_logits_view *view)
         .tile_max = sampler->tile_max,
         .scale = is_greedy(p) ? 0.0f : rz_temperature_scale(p->temperature),
         .scores = races ? sampler->race.scores : NULL,
-        .group_scores = sampler->race.group_scores,
+        .band_scores = sampler->race.band_scores,
         .seed = draw->task->seed,
         .position = draw->task->position,
     };
     sampler->passes->scan(&draw->scan);
     if (races && !draw->scan.nan) /* else maxima are others than were scored */
-        draw->known = edits->touched_count == 0 ? RZ_SCORED_BY_GROUP : RZ_SCORED;
+        draw->known = edits->touched_count == 0 ? RZ_SCORED_BY_BAND : RZ_SCORED;
     sampler->counters.tiles_scanned += draw->row.tiles.count;
 }
 
@@ -118,6 +118,7 @@ static void rescan_touched(const struct draw *draw)
     const struct rz_edits *edits = &sampler->edits;
     const uint32_t count = edits->touched_tile_count;
     const uint32_t padded = (count + RZ_TILE - 1) / RZ_TILE * RZ_TILE;
+    /* Nobody else has use for these yet, and they have room for 16 a tile. */
     float *max = sampler->filters.values, *scores = max + padded;
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t tile = edits->touched_tiles[i];
@@ -188,18 +189,8 @@ static struct rz_filter_row measure(const struct draw *draw, const float *tile_m
     row.tiles.max = tile_max;
     row.tiles.scale = scale;
     row.tiles.exponent = most > -INFINITY ? ceilf(row.largest) : 0.0f;
-    row.tame = !draw->scan.nan && draw->scan.magnitude * scale < FLT_MAX &&
-               row.largest > -4096.0f && row.largest < 4096.0f;
+    row.tame = !draw->scan.nan && row.largest > -4096.0f && row.largest < 4096.0f;
     return row;
-}
-
-/* Where the row lies that comes next, if it does: asking for it cannot fault. */
-static struct rz_ahead next_row(const struct rz_logits_view *view, uint32_t row)
-{
-    const struct rz_shard_view *shard = &view->shards[0];
-    const size_t bytes = view->dtype == RZ_F32 ? 4 : 2;
-    const char *first = (const char *)shard->logits + (row + 1) * shard->row_stride * bytes;
-    return (struct rz_ahead){first, first + shard->count * bytes};
 }
 
 static void draw_by_race(struct draw *draw, struct rz_result *results)
@@ -237,16 +228,13 @@ void rz_cpu_sampler_draw(struct rz_sampler *sampler, const struct rz_logits_view
     const struct rz_sampling *p = task->sampling;
     const bool logprobs = (p->flags & RZ_SAMPLING_LOGPROBS) != 0;
     const uint32_t tiles = rz_tile_count(view->vocab_size);
-    struct rz_ahead ahead = next_row(view, task->logits_row);
     struct draw draw = {
         .sampler = sampler,
         .task = task,
         .p = p,
         .row = {.passes = sampler->passes,
                 .edits = &sampler->edits,
-                .tiles = {.count = tiles,
-                          .padded = rz_group_count(tiles) * RZ_GROUP,
-                          .ahead = &ahead}},
+                .tiles = {.count = tiles, .padded = rz_group_count(tiles) * RZ_GROUP}},
         .wants_raw = logprobs && p->logprobs_mode == RZ_LOGPROBS_RAW,
         .wants_processed = logprobs && p->logprobs_mode == RZ_LOGPROBS_PROCESSED,
     };

@@ -478,6 +478,31 @@ static void on_temperatures_from_1e_5_to_1e6(void **state)
  * Edits that leave little or nothing, or make logits that no model would
  */
 
+/* Tiles of so large y that their score is lost in it, and unequal masses that it is all about. */
+static void on_equal_huge_logits_drawn_many_times(void **state)
+{
+    (void)state;
+    static const int exponents[] = {24, 41, 52, 56, 75, 98};
+    enum { VOCAB = 2 * RZ_TILE, SEEDS = 60 };
+    struct bench bench;
+    bench_begin(&bench, VOCAB);
+    for (uint32_t e = 0; e < 2 * COUNT(exponents); e++)
+        for (uint32_t others = 1; others < RZ_TILE; others += 4) {
+            const float huge = ldexpf(e % 2 == 0 ? 1.0f : -1.0f, exponents[e / 2]);
+            float logits[VOCAB];
+            for (uint32_t i = 0; i < VOCAB; i++)
+                logits[i] = i < RZ_TILE + others ? huge : -INFINITY;
+            struct test_case c;
+            case_begin(&c, logits, VOCAB);
+            c.sampling.temperature = 1.44269502f; /* y is the logit */
+            c.task.draws = CASE_MAX_DRAWS;
+            for (c.task.seed = 0; c.task.seed < SEEDS; c.task.seed++)
+                compare(&bench, &c);
+            case_end(&c);
+        }
+    bench_end(&bench);
+}
+
 static void ban_everything(struct test_case *c)
 {
     for (uint32_t id = 0; id < c->view.vocab_size; id++)
@@ -597,6 +622,7 @@ int main(void)
         cmocka_unit_test(on_nuclei_that_end_at_a_tie),
         cmocka_unit_test(on_every_k_among_ties),
         cmocka_unit_test(on_temperatures_from_1e_5_to_1e6),
+        cmocka_unit_test(on_equal_huge_logits_drawn_many_times),
         cmocka_unit_test(on_edits_that_leave_little_or_nothing),
     };
     return cmocka_run_group_tests_name("differential", tests, NULL, NULL);
