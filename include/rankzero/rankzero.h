@@ -123,7 +123,7 @@ static inline void rz_options_init(struct rz_options *options)
  * /dev/shm 64 MiB unless --shm-size says otherwise. Fewer max_rows need less.
  *
  * With options.threads > 1 rank 0 draws the rows of a step in OpenMP's threads, each of which has a
- * workspace of some 33 x vocab_size bytes; the ids are the same. All draws of a row are one
+ * workspace of some 42 x vocab_size bytes; the ids are the same. All draws of a row are one
  * thread's. Open has the threads made for the thread that calls it; they outlive the job, and are
  * those of the caller's own parallel regions too. They run where the calling thread may: mpirun
  * binds a rank to a core or few unless told --bind-to none. After a step they spin before they

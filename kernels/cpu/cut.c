@@ -355,6 +355,51 @@ static float likely_above(struct rz_cut *cut)
     return rz_cut_is_open(cut, pivots[0]) ? pivots[0] : cut->keep_from;
 }
 
+/* The y of the open ids, whose number is returned, and their masses; *sum: of those. */
+static uint32_t weigh_open(const struct rz_cut *cut, float below, uint64_t *sum)
+{
+    const struct rz_filter_row *row = cut->row;
+    struct rz_filter_scratch *s = cut->scratch;
+    const uint32_t count = rz_filter_collect(row, cut->drop_below, below, s);
+    *sum = 0;
+    for (uint32_t i = 0; i < count; i += RZ_TILE)
+        *sum += row->passes->masses(s->values + i, cut->drop_below, rz_mass_exponent(row->largest),
+                                    s->masses + i);
+    return count;
+}
+
+/* The smallest y that is kept of the open ids, given the mass above them and that of all. */
+static void settle_among(struct rz_cut *cut, uint32_t count, uint64_t above, uint64_t all)
+{
+    const struct rz_filter_scratch *s = cut->scratch;
+    float least = cut->keep_from;
+    if (count > 0 && rz_in_nucleus(above, cut->top_p, all))
+        least = rz_select_nucleus(s->values, s->masses, count, above, cut->top_p, all);
+    cut->drop_below = cut->keep_from = least;
+}
+
+/* So few ids that all of them can be looked at. */
+static void settle_few(struct rz_cut *cut)
+{
+    uint64_t all;
+    const uint32_t count = weigh_open(cut, INFINITY, &all);
+    settle_among(cut, count, 0, all);
+}
+
+/* The mass of all, that of what is surely kept, and the open ids one by one. */
+static void settle_many(struct rz_cut *cut, bool bounded)
+{
+    const uint64_t all = sum_from(cut, cut->threshold);
+    const float likely = bounded && !can_be_weighed(cut) ? likely_above(cut) : cut->keep_from;
+    uint64_t above = sum_from(cut, likely), of_open;
+    if (rz_in_nucleus(above, cut->top_p, all))
+        cut->keep_from = likely;
+    else if (likely < cut->keep_from)
+        above = sum_from(cut, cut->keep_from);
+    const uint32_t count = weigh_open(cut, cut->keep_from, &of_open);
+    settle_among(cut, count, above, all);
+}
+
 void rz_cut_settle(struct rz_cut *cut)
 {
     const struct rz_filter_row *row = cut->row;
@@ -365,18 +410,8 @@ void rz_cut_settle(struct rz_cut *cut)
     if (rz_cut_is_settled(cut))
         return;
 
-    /* Now exactly: the mass of all, that of what is surely kept, and the open ids one by one. */
-    const uint64_t all = sum_from(cut, cut->threshold);
-    const float likely = bounded && !can_be_weighed(cut) ? likely_above(cut) : cut->keep_from;
-    uint64_t above = sum_from(cut, likely);
-    if (rz_in_nucleus(above, cut->top_p, all))
-        cut->keep_from = likely;
-    else if (likely < cut->keep_from)
-        above = sum_from(cut, cut->keep_from);
-    const uint32_t open = rz_filter_collect(row, cut->drop_below, cut->keep_from, cut->scratch);
-    float least = cut->keep_from;
-    if (open > 0 && rz_in_nucleus(above, cut->top_p, all))
-        least = rz_select_nucleus(cut->scratch->values, open, rz_mass_exponent(row->largest), above,
-                                  cut->top_p, all);
-    cut->drop_below = cut->keep_from = least;
+    if (cut->few)
+        settle_few(cut);
+    else
+        settle_many(cut, bounded);
 }

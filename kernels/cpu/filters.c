@@ -19,14 +19,16 @@ bool rz_filter_scratch_create(struct rz_filter_scratch *scratch, uint32_t vocab_
     const size_t padded = (size_t)rz_group_count(rz_tile_count(vocab_size)) * RZ_GROUP;
     *scratch = (struct rz_filter_scratch){
         .values = malloc((padded + 1) * RZ_TILE * sizeof *scratch->values),
+        .masses = malloc((padded + 1) * RZ_TILE * sizeof *scratch->masses),
         .tiles = malloc(padded * sizeof *scratch->tiles),
     };
-    return scratch->values != NULL && scratch->tiles != NULL;
+    return scratch->values != NULL && scratch->masses != NULL && scratch->tiles != NULL;
 }
 
 void rz_filter_scratch_destroy(struct rz_filter_scratch *scratch)
 {
     free(scratch->values);
+    free(scratch->masses);
     free(scratch->tiles);
     *scratch = (struct rz_filter_scratch){0};
 }

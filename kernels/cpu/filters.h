@@ -18,8 +18,9 @@ struct rz_filter_row {
 };
 
 struct rz_filter_scratch {
-    float *values;   /* [padded tiles + 1][RZ_TILE] */
-    uint32_t *tiles; /* [padded tiles] */
+    float *values;    /* [padded tiles + 1][RZ_TILE] */
+    uint64_t *masses; /* the same, of `values` */
+    uint32_t *tiles;  /* [padded tiles] */
 };
 
 bool rz_filter_scratch_create(struct rz_filter_scratch *scratch, uint32_t vocab_size);

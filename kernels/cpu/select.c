@@ -21,7 +21,7 @@ static bool matches(uint32_t key, uint32_t prefix, int shift)
     return (uint64_t)key >> (shift + DIGIT_BITS) == (uint64_t)prefix >> (shift + DIGIT_BITS);
 }
 
-float rz_select_nucleus(const float *values, uint32_t count, double exponent, uint64_t above,
+float rz_select_nucleus(const float *values, const uint64_t *masses, uint32_t count, uint64_t above,
                         float top_p, uint64_t mass_of_all)
 {
     uint32_t prefix = 0;
@@ -30,7 +30,7 @@ float rz_select_nucleus(const float *values, uint32_t count, double exponent, ui
         for (uint32_t i = 0; i < count; i++) {
             const uint32_t key = rz_float_key(values[i]);
             if (matches(key, prefix, shift))
-                sums[key >> shift & (DIGITS - 1)] += rz_mass(values[i], exponent);
+                sums[key >> shift & (DIGITS - 1)] += masses[i];
         }
         /* The last kept value lies in the first digit from the top after which the nucleus is full,
          * or it is the least of all, whose digit is the last that has a value. */
