@@ -148,7 +148,7 @@ struct rz_passes {
     float (*quantile)(const float *y, const float *masses, double mass, double *squares);
 
     /* Passes over the ids of a row, edited or, if `raw`, as they came. Tiles whose maximum does not
-     * reach `least` are skipped: no id of theirs may count. */
+     * reach `least` are left out. */
 
     /* Mass of the ids of y >= threshold, relative to 2^exponent. */
     uint64_t (*mass_of_row)(const struct rz_tiles *tiles, const struct rz_edits *edits, bool raw,

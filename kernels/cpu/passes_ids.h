@@ -301,7 +301,8 @@ INLINED void visit_whole(struct ids *ids, const char *at, uint32_t first, uint32
 /* A tile that was edited or does not lie in one shard. */
 INLINED void visit_other(struct ids *ids, uint32_t tile, enum work work, uint32_t pivots)
 {
-    if (work == NEAR && ids->tiles->max[tile] >= ids->below)
+    const float max = ids->tiles->max[tile];
+    if (max < ids->least || (work == NEAR && max >= ids->below))
         return;
     float logits[RZ_TILE];
     if (ids->raw)

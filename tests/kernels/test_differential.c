@@ -503,6 +503,36 @@ static void on_equal_huge_logits_drawn_many_times(void **state)
     bench_end(&bench);
 }
 
+/* The edited tiles have half of the mass below the likeliest id, and the next one is dropped: if
+ * they were counted twice it would not be. */
+static void on_edited_tiles_just_outside_the_nucleus(void **state)
+{
+    (void)state;
+    enum { TILES = 400, VOCAB = TILES * RZ_TILE, OTHERS = 250, SEEDS = 400 };
+    static float logits[VOCAB];
+    static struct rz_bias bias[OTHERS];
+    for (uint32_t i = 0; i < VOCAB; i++)
+        logits[i] = -40.0f;
+    logits[0] = 0.0f;
+    logits[RZ_TILE] = logf(0.02f);
+    for (uint32_t i = 0; i < OTHERS; i++) {
+        const uint32_t id = (i + 100) * RZ_TILE + i % RZ_TILE;
+        logits[id] = logf(0.02f / OTHERS);
+        bias[i] = (struct rz_bias){.id = (int32_t)id, .bias = 1e-4f};
+    }
+    struct bench bench;
+    bench_begin(&bench, VOCAB);
+    struct test_case c;
+    case_begin(&c, logits, VOCAB);
+    c.sampling.top_p = 0.95f;
+    c.sampling.bias = bias;
+    c.sampling.bias_count = OTHERS;
+    for (c.task.seed = 0; c.task.seed < SEEDS; c.task.seed++)
+        compare(&bench, &c);
+    case_end(&c);
+    bench_end(&bench);
+}
+
 static void ban_everything(struct test_case *c)
 {
     for (uint32_t id = 0; id < c->view.vocab_size; id++)
@@ -622,6 +652,7 @@ int main(void)
         cmocka_unit_test(on_nuclei_that_end_at_a_tie),
         cmocka_unit_test(on_every_k_among_ties),
         cmocka_unit_test(on_temperatures_from_1e_5_to_1e6),
+        cmocka_unit_test(on_edited_tiles_just_outside_the_nucleus),
         cmocka_unit_test(on_equal_huge_logits_drawn_many_times),
         cmocka_unit_test(on_edits_that_leave_little_or_nothing),
     };
