@@ -79,7 +79,7 @@ def draw_bars(axes, data, filters, kinds, column, form, marks=None):
             half = height / 2
             axes.plot([mark, mark], [y - half, y + half], color=MARK_COLOUR, linewidth=2)
         axes.annotate(
-            form % value, (max(value, mark or 0), y), xytext=(4, 0), textcoords="offset points",
+            form % value, (mark if mark and value < mark < 1.2 * value else value, y), xytext=(4, 0), textcoords="offset points",
             va="center", fontsize=8, color=TEXT_COLOUR, zorder=3,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
         )  # fmt: skip

@@ -24,7 +24,8 @@ const char rz_bench_sample_help[] =
     "  --rows N          rows of logits (as many as make 256 MiB, far more than a cache holds);\n"
     "                    with few, such as 8, logits come from the cache\n"
     "  --logits FILE.npy float32, float16, or uint16, which is read as bfloat16; its rows are\n"
-    "                    repeated to fill the buffer\n"
+    "                    made of --dtype and repeated to fill the buffer. They come last, as kind\n"
+    "                    file, or alone with --kind file\n"
     "\n"
     "How\n"
     "  --repeats N       every repeat times all cases in turn, so that what disturbs the machine\n"
@@ -42,4 +43,6 @@ const char rz_bench_sample_help[] =
     "  --csv=FILE, --json=FILE  in addition\n"
     "bench/README.md says what the columns are.\n"
     "\n"
-    "Exit status: 0; 2 if the command line is wrong; 1 if a file or the machine failed.\n";
+    "Exit status: 0, also if a peer is missing, which is said; 2 if the command line is wrong; 1 "
+    "if\n"
+    "a file or the machine failed.\n";

@@ -130,7 +130,8 @@ static inline void rz_options_init(struct rz_options *options)
  * sleep (by default some 10 ms in gcc's library, 200 ms in clang's), which takes cores from what
  * the engine does next; with OMP_WAIT_POLICY=passive in the environment they sleep at once, and
  * take longer to wake. If the machine has no thread to give, OpenMP ends the process. In a process
- * that was forked by a thread which had such threads, that thread draws alone.
+ * that was forked by a thread which had such threads, that thread draws alone. With clang's OpenMP
+ * a process that is killed leaves a file of it in /dev/shm, with gcc's it does not.
  *
  *   name   1 to RZ_MAX_NAME-1 characters of [A-Za-z0-9._-], not starting with '.'; names the job
  *          among the jobs of this user on this host. It is free again as soon as all have joined.
