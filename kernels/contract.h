@@ -35,7 +35,7 @@ enum { RZ_STREAM_RACE = 0, RZ_STREAM_TILE = 1 };
  * Temperature and mass
  */
 
-static inline float rz_temperature_scale(float temperature)
+RZ_HD float rz_temperature_scale(float temperature)
 {
     const double log2_e = 0x1.71547652b82fep+0;
     return (float)(log2_e / (double)temperature);
@@ -43,7 +43,7 @@ static inline float rz_temperature_scale(float temperature)
 
 /* y of a logit. A finite logit stays finite, so that ceil(y) always is: what would overflow is the
  * largest float. -inf stays -inf; neither NaN nor +inf comes here. */
-static inline float rz_scaled(float x, float scale)
+RZ_HD float rz_scaled(float x, float scale)
 {
     const float y = x * scale;
     if (y > FLT_MAX)
@@ -55,32 +55,32 @@ static inline float rz_scaled(float x, float scale)
 
 /* The exponent that masses are relative to: an integer, as a double because it may be as large as a
  * float is. */
-static inline double rz_mass_exponent(float largest_y)
+RZ_HD double rz_mass_exponent(float largest_y)
 {
     return ceil((double)largest_y);
 }
 
 /* Mass of an id relative to 2^exponent; y <= exponent. 0 for -inf. */
-static inline uint64_t rz_mass(float y, double exponent)
+RZ_HD uint64_t rz_mass(float y, double exponent)
 {
     return (uint64_t)(RZ_MASS_ONE * rz_exp2((double)y - exponent));
 }
 
 /* Is an id kept by top-p, given the mass of the kept ids with strictly larger y and that of all? */
-static inline bool rz_in_nucleus(uint64_t mass_above, float top_p, uint64_t mass_of_all)
+RZ_HD bool rz_in_nucleus(uint64_t mass_above, float top_p, uint64_t mass_of_all)
 {
     return (double)mass_above < (double)top_p * (double)mass_of_all;
 }
 
 /* Smallest y that min-p keeps. */
-static inline float rz_min_p_threshold(float largest_y, float min_p)
+RZ_HD float rz_min_p_threshold(float largest_y, float min_p)
 {
     return largest_y + (float)rz_log2((double)min_p);
 }
 
 /* Natural logarithm of an id's share: its y and exponent, and the mass of all. Masses are cut to
  * integers and y is not, so a share of all might come out a little above 1: it is 1. */
-static inline float rz_logprob(float y, double exponent, uint64_t mass_of_all)
+RZ_HD float rz_logprob(float y, double exponent, uint64_t mass_of_all)
 {
     const double ln_2 = 0x1.62e42fefa39efp-1;
     const double share = ((double)y - exponent) * ln_2 - rz_log((double)mass_of_all / RZ_MASS_ONE);
@@ -93,18 +93,18 @@ static inline float rz_logprob(float y, double exponent, uint64_t mass_of_all)
 
 /* Which call and which word of it have the first 32 bits of a tile's race. One call serves four
  * tiles, 16 apart, so that vectors of 16 calls give the words of 64 tiles in order. */
-static inline uint32_t rz_race_call(uint32_t tile)
+RZ_HD uint32_t rz_race_call(uint32_t tile)
 {
     return 16 * (tile / 64) + tile % 16;
 }
 
-static inline uint32_t rz_race_word(uint32_t tile)
+RZ_HD uint32_t rz_race_word(uint32_t tile)
 {
     return tile / 16 % 4;
 }
 
 /* The 64 bits of a tile's race. */
-static inline uint64_t rz_race_bits(uint64_t seed, uint64_t position, uint32_t tile)
+RZ_HD uint64_t rz_race_bits(uint64_t seed, uint64_t position, uint32_t tile)
 {
     const struct rz_philox_words high =
         rz_philox4x32(seed, rz_race_call(tile), position, RZ_STREAM_RACE);
@@ -114,8 +114,7 @@ static inline uint64_t rz_race_bits(uint64_t seed, uint64_t position, uint32_t t
 
 /* A mass in 0 .. mass_of_tile - 1, uniform: the id whose part of the tile it falls into is drawn.
  */
-static inline uint64_t rz_pick_mass(uint64_t seed, uint64_t position, uint32_t tile,
-                                    uint64_t mass_of_tile)
+RZ_HD uint64_t rz_pick_mass(uint64_t seed, uint64_t position, uint32_t tile, uint64_t mass_of_tile)
 {
     const struct rz_philox_words words = rz_philox4x32(seed, tile, position, RZ_STREAM_TILE);
     const uint64_t bits = (uint64_t)words.word[2] << 32 | words.word[3];
@@ -133,14 +132,15 @@ struct rz_key {
     double exponent;
 };
 
-static inline struct rz_key rz_race_key(uint64_t mass_of_tile, uint64_t bits, double exponent)
+RZ_HD struct rz_key rz_race_key(uint64_t mass_of_tile, uint64_t bits, double exponent)
 {
-    return (struct rz_key){(double)mass_of_tile / rz_exponential(bits), exponent};
+    const struct rz_key key = {(double)mass_of_tile / rz_exponential(bits), exponent};
+    return key;
 }
 
 /* Exactly: a < b? Fractions lie between 2^37 and 2^113: where exponents are more than 200 apart
  * they decide alone, otherwise scaling by a power of two is exact. */
-static inline bool rz_key_less(struct rz_key a, struct rz_key b)
+RZ_HD bool rz_key_less(struct rz_key a, struct rz_key b)
 {
     const double apart = a.exponent - b.exponent;
     if (apart > 200.0)
