@@ -8,6 +8,9 @@ set(CMAKE_C_STANDARD 11)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS OFF)
 set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_CXX_STANDARD 17) # of tests
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
@@ -22,9 +25,9 @@ option(RZ_WERROR "Warnings are errors" ${PROJECT_IS_TOP_LEVEL})
 # -ffp-contract=off: a fused multiply-add that nobody wrote changes bits that must not change.
 target_compile_options(rz_build_flags INTERFACE
     -ffp-contract=off $<$<BOOL:${RZ_WERROR}>:-Werror> -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
-    -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wundef -Wvla -Wformat=2
+    $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes;-Wmissing-prototypes;-Wold-style-definition> -Wundef -Wvla -Wformat=2
     -Wcast-qual -Wwrite-strings -Wpointer-arith
-    $<$<C_COMPILER_ID:Clang>:-Wenum-float-conversion>) # newer clangs have it in -Wextra
+    $<$<COMPILE_LANG_AND_ID:C,Clang>:-Wenum-float-conversion>) # newer clangs have it in -Wextra
 
 if(RZ_SANITIZE)
     target_compile_options(rz_build_flags INTERFACE

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_cuda_kernels.c - the kernels of kernels/cuda/, run on the CPU (tests/emulation/), draw what
+ * the reference does: whatever the sizes of grids and blocks and the order in which their threads
+ * run, alone and with other rows in the same launch, from any layout of shards.
+ *
+ * What a kernel leaves for the next is compared too. Memory is allocated to the byte, and holds
+ * garbage before a launch.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kernels/contract.h"
+#include "kernels/cuda/kernels.h"
+#include "kernels/reference.h"
+#include "kernels/row.h"
+#include "tests/emulation/kernels.h"
+#include "tests/kernels/cases.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+enum { MAX_ROWS = 8, MAX_BLOCKS = 9 };
+
+/* ------------------------------------------------------------------------------------------------
+ * A launch
+ */
+
+struct launch {
+    struct rz_cuda_step step;
+    struct rz_cuda_row rows[MAX_ROWS];
+    struct rz_cuda_edit *edits;
+    uint32_t slots, ids; /* of all rows */
+    uint64_t *random;
+};
+
+static void *garbage(size_t bytes)
+{
+    void *memory = malloc(bytes + (bytes == 0));
+    assert_non_null(memory);
+    memset(memory, 0xA5, bytes);
+    return memory;
+}
+
+/* A row for the GPU, as a job would make it of a task. */
+static struct rz_cuda_row row_of_task(const struct rz_row_task *task)
+{
+    const struct rz_sampling *p = task->sampling;
+    const bool penalties = p->repetition_penalty != 1.0f || p->frequency_penalty != 0.0f ||
+                           p->presence_penalty != 0.0f;
+    struct rz_cuda_row row = {
+        .seed = task->seed,
+        .position = task->position,
+        .logits_row = task->logits_row,
+        .draws = task->draws,
+        .temperature = p->temperature,
+        .top_p = p->top_p,
+        .min_p = p->min_p,
+        .top_k = p->top_k,
+        .repetition_penalty = p->repetition_penalty,
+        .frequency_penalty = p->frequency_penalty,
+        .presence_penalty = p->presence_penalty,
+        .allowed_count = p->allowed_count,
+        .banned_count = p->banned_count,
+        .stop_count = task->output_length < p->min_tokens ? p->stop_count : 0,
+        .bias_count = p->bias_count,
+        .history_count = penalties ? task->history_count : 0,
+        .prompt_count = penalties ? task->prompt_count : 0,
+        .output_count = penalties ? task->output_count : 0,
+        .allowed_ids = p->allowed_ids,
+        .banned_ids = p->banned_ids,
+        .stop_ids = p->stop_ids,
+        .bias = p->bias,
+        .history = task->history,
+        .prompt_ids = task->prompt_ids,
+        .output_ids = task->output_ids,
+        .bitmask = task->bitmask,
+    };
+    row.edit_slots = rz_cuda_edit_slots(&row);
+    return row;
+}
+
+static void launch_begin(struct launch *l, const struct rz_logits_view *view, uint64_t *random)
+{
+    *l = (struct launch){.random = random};
+    l->step.logits = *view;
+    l->step.rows = l->rows;
+    l->step.scan_blocks = 1 + random_below(random, MAX_BLOCKS);
+}
+
+static void launch_add(struct launch *l, const struct rz_row_task *task, uint32_t logits_row)
+{
+    const uint32_t index = l->step.row_count++;
+    struct rz_cuda_row *row = &l->rows[index];
+    *row = row_of_task(task);
+    row->logits_row = logits_row;
+    row->first_id = l->ids;
+    l->slots += row->edit_slots;
+    l->ids += row->draws;
+}
+
+static void run(struct launch *l, const char *kernel, uint32_t grid_x, uint32_t grid_y)
+{
+    static const uint32_t threads[] = {32, 32, 64, 96, 128};
+    /* Many threads take long to run, and rarely tell more. */
+    const uint32_t block = random_below(l->random, 40) == 0
+                               ? RZ_CUDA_MOST_THREADS
+                               : threads[random_below(l->random, COUNT(threads))];
+    const struct emulated_launch launch = {
+        .kernel = kernel,
+        .grid_x = grid_x,
+        .grid_y = grid_y,
+        .threads = block,
+        .seed = random_next(l->random),
+    };
+    void *arguments[] = {&l->step};
+    assert_true(emulated_run(&launch, arguments));
+}
+
+static void launch_scan(struct launch *l)
+{
+    static const char *const kernels[] = {[RZ_F32] = "rz_cuda_scan_f32",
+                                          [RZ_F16] = "rz_cuda_scan_f16",
+                                          [RZ_BF16] = "rz_cuda_scan_bf16"};
+    struct rz_cuda_step *step = &l->step;
+    const uint32_t rows = step->row_count, vocab = step->logits.vocab_size;
+    step->tile_max = garbage(sizeof(float) * rows * rz_tile_count(vocab));
+    step->nan_seen = garbage(sizeof(uint32_t) * rows * step->scan_blocks);
+    step->edited_tiles = garbage(sizeof(uint32_t) * rows * rz_cuda_tile_words(vocab));
+    step->ids = garbage(sizeof(int32_t) * l->ids);
+    step->status = garbage(sizeof(uint32_t) * rows);
+    l->edits = garbage(sizeof(struct rz_cuda_edit) * l->slots);
+    for (uint32_t row = 0, slot = 0; row < rows; slot += l->rows[row++].edit_slots)
+        l->rows[row].edits = l->edits + slot;
+    run(l, kernels[step->logits.dtype], step->scan_blocks, rows);
+}
+
+static void launch_end(struct launch *l)
+{
+    free(l->edits);
+    free(l->step.tile_max);
+    free(l->step.nan_seen);
+    free(l->step.edited_tiles);
+    free(l->step.ids);
+    free(l->step.status);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * What the reference has
+ */
+
+struct expected {
+    struct rz_reference_scratch scratch;
+    float *logits; /* as they came */
+    struct rz_result results[CASE_MAX_DRAWS];
+};
+
+static void expect_begin(struct expected *e, uint32_t vocab)
+{
+    *e = (struct expected){
+        .scratch =
+            {
+                .logits = garbage(vocab * sizeof(float)),
+                .edited = garbage(vocab * sizeof(float)),
+                .y = garbage(vocab * sizeof(float)),
+                .kept = garbage(vocab * sizeof(bool)),
+                .in_prompt = garbage(vocab * sizeof(bool)),
+                .output_count = garbage(vocab * sizeof(uint32_t)),
+                .order = garbage(vocab * sizeof(uint32_t)),
+            },
+        .logits = garbage(vocab * sizeof(float)),
+    };
+}
+
+static void expect_end(struct expected *e)
+{
+    free(e->scratch.logits);
+    free(e->scratch.edited);
+    free(e->scratch.y);
+    free(e->scratch.kept);
+    free(e->scratch.in_prompt);
+    free(e->scratch.output_count);
+    free(e->scratch.order);
+    free(e->logits);
+}
+
+static void expect(struct expected *e, const struct test_case *c)
+{
+    rz_row_read(&c->view, c->task.logits_row, 0, c->view.vocab_size, e->logits);
+    rz_reference_draw(e->logits, c->view.vocab_size, &c->task, &e->scratch, e->results);
+}
+
+/* The largest of a tile's logits: of those that came, after the bitmask; or of the edited ones. */
+static float expected_max(const struct expected *e, const struct test_case *c, uint32_t tile,
+                          bool edited)
+{
+    float most = -INFINITY;
+    for (uint32_t id = tile * RZ_TILE; id < (tile + 1) * RZ_TILE && id < c->view.vocab_size; id++) {
+        const bool allowed =
+            c->task.bitmask == NULL || (c->task.bitmask[id / 32] >> (id % 32) & 1) != 0;
+        const float x = edited ? e->scratch.edited[id] : e->logits[id];
+        if ((edited || allowed) && x > most)
+            most = x;
+    }
+    return most;
+}
+
+static void check_maxima(const struct launch *l, uint32_t row, const struct expected *e,
+                         const struct test_case *c, bool edited)
+{
+    const uint32_t tiles = rz_tile_count(c->view.vocab_size);
+    for (uint32_t tile = 0; tile < tiles; tile++) {
+        const float got = l->step.tile_max[row * tiles + tile];
+        const float wanted = expected_max(e, c, tile, edited);
+        if (!(got == wanted))
+            fail_msg("maximum of tile %u %s edits is %g instead of %g: %s", tile,
+                     edited ? "after" : "before", (double)got, (double)wanted, case_text(c));
+    }
+}
+
+static void check_draws(const struct launch *l, uint32_t row, const struct expected *e,
+                        const struct test_case *c)
+{
+    if (l->step.status[row] != e->results[0].status)
+        fail_msg("status %u instead of %u: %s", l->step.status[row], e->results[0].status,
+                 case_text(c));
+    for (uint32_t i = 0; i < c->task.draws; i++) {
+        const int32_t got = l->step.ids[l->rows[row].first_id + i];
+        if (got != e->results[i].id)
+            fail_msg("draw %u: id %d instead of %d: %s", i, got, e->results[i].id, case_text(c));
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * Rows alone, in the layouts of cases.c
+ */
+
+static void check_case(const struct test_case *c, struct expected *e, uint64_t *random)
+{
+    struct launch l;
+    expect(e, c);
+    launch_begin(&l, &c->view, random);
+    launch_add(&l, &c->task, c->task.logits_row);
+    launch_scan(&l);
+    check_maxima(&l, 0, e, c, false);
+    run(&l, "rz_cuda_edit_rows", 1, 1);
+    check_maxima(&l, 0, e, c, true);
+    run(&l, "rz_cuda_resolve", 1, 1);
+    check_draws(&l, 0, e, c);
+    launch_end(&l);
+}
+
+/* Logprobs are not what the kernels have. */
+static void without_logprobs(struct test_case *c)
+{
+    c->sampling.flags &= ~RZ_SAMPLING_LOGPROBS;
+}
+
+static void kernels_are_the_reference_on_random_rows(void **state)
+{
+    (void)state;
+    const uint64_t seed = test_seed(), count = test_scaled(1500);
+    uint64_t random = seed;
+    struct expected e;
+    expect_begin(&e, CASE_MAX_VOCAB);
+    for (uint64_t index = 0; index < count; index++) {
+        struct test_case c;
+        case_random(&c, seed, index);
+        without_logprobs(&c);
+        check_case(&c, &e, &random);
+        case_end(&c);
+    }
+    expect_end(&e);
+}
+
+static void on_random_rows_of_real_vocabularies(void **state)
+{
+    (void)state;
+    static const uint32_t vocabs[] = {32000, 128256, RZ_MAX_VOCAB};
+    const uint64_t seed = test_seed(), count = test_scaled(9);
+    uint64_t random = seed;
+    struct expected e;
+    expect_begin(&e, RZ_MAX_VOCAB);
+    for (uint64_t index = 0; index < count; index++) {
+        struct test_case c;
+        case_random_of(&c, seed, index, vocabs[index % COUNT(vocabs)]);
+        without_logprobs(&c);
+        c.task.draws = 1;
+        check_case(&c, &e, &random);
+        case_end(&c);
+    }
+    expect_end(&e);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * Rows together, rank-major: [ranks][rows][columns of a rank], as a gather leaves them
+ */
+
+struct gathered {
+    struct rz_logits_view view;
+    struct rz_shard_view shards[CASE_MAX_SHARDS];
+    void *logits;
+};
+
+/* Copy row `row` of `rows` from where the case has it. */
+static void gather_row(struct gathered *g, const struct test_case *c, uint32_t row)
+{
+    const size_t size = c->view.dtype == RZ_F32 ? 4 : 2;
+    for (uint32_t id = 0; id < c->view.vocab_size; id++) {
+        const struct rz_shard_view *from = rz_row_shard(&c->view, id);
+        const struct rz_shard_view *to = rz_row_shard(&g->view, id);
+        const size_t at = c->task.logits_row * from->row_stride + (id - from->first);
+        const size_t there = row * to->row_stride + (id - to->first);
+        memcpy((char *)(uintptr_t)to->logits + there * size, (const char *)from->logits + at * size,
+               size);
+    }
+}
+
+static void gather_begin(struct gathered *g, enum rz_dtype dtype, uint32_t vocab, uint32_t rows,
+                         uint32_t ranks)
+{
+    const uint32_t columns = (vocab + ranks - 1) / ranks; /* of a rank; the last has padding */
+    const size_t size = dtype == RZ_F32 ? 4 : 2, shard = (size_t)rows * columns;
+    g->logits = garbage(ranks * shard * size);
+    g->view = (struct rz_logits_view){
+        .dtype = dtype, .vocab_size = vocab, .shard_count = ranks, .shards = g->shards};
+    for (uint32_t rank = 0; rank < ranks; rank++)
+        g->shards[rank] = (struct rz_shard_view){
+            .logits = (char *)g->logits + rank * shard * size,
+            .row_stride = columns,
+            .first = rank * columns,
+            .count = columns,
+        };
+}
+
+/* The next random case of this type. */
+static void next_case(struct test_case *c, uint64_t seed, uint64_t *index, uint32_t vocab,
+                      enum rz_dtype dtype)
+{
+    for (;;) {
+        case_random_of(c, seed, (*index)++, vocab);
+        if (c->view.dtype == dtype)
+            break;
+        case_end(c);
+    }
+    without_logprobs(c);
+}
+
+static void rows_of_one_launch_do_not_see_one_another(void **state)
+{
+    (void)state;
+    static const uint32_t vocabs[] = {64, 160, 256, 300, 1024, 1025, 1600};
+    const uint64_t seed = test_seed(), count = test_scaled(120);
+    uint64_t random = seed ^ 0xB47C;
+    struct expected e;
+    expect_begin(&e, CASE_MAX_VOCAB);
+    for (uint64_t batch = 0, index = 0; batch < count; batch++) {
+        const uint32_t vocab = vocabs[random_below(&random, COUNT(vocabs))];
+        const uint32_t rows = 1 + random_below(&random, MAX_ROWS);
+        const uint32_t ranks = 1 + random_below(&random, CASE_MAX_SHARDS);
+        const enum rz_dtype dtype = (enum rz_dtype)random_below(&random, 3);
+        struct test_case cases[MAX_ROWS];
+        struct gathered g;
+        struct launch l;
+        gather_begin(&g, dtype, vocab, rows, ranks);
+        launch_begin(&l, &g.view, &random);
+        for (uint32_t row = 0; row < rows; row++) {
+            next_case(&cases[row], seed + 1, &index, vocab, dtype);
+            gather_row(&g, &cases[row], row);
+            launch_add(&l, &cases[row].task, row);
+        }
+        launch_scan(&l);
+        run(&l, "rz_cuda_edit_rows", rows, 1);
+        run(&l, "rz_cuda_resolve", rows, 1);
+        for (uint32_t row = 0; row < rows; row++) {
+            expect(&e, &cases[row]);
+            check_draws(&l, row, &e, &cases[row]);
+            case_end(&cases[row]);
+        }
+        launch_end(&l);
+        free(g.logits);
+    }
+    expect_end(&e);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kernels_are_the_reference_on_random_rows),
+        cmocka_unit_test(on_random_rows_of_real_vocabularies),
+        cmocka_unit_test(rows_of_one_launch_do_not_see_one_another),
+    };
+    return cmocka_run_group_tests_name("cuda_kernels", tests, NULL, NULL);
+}
