@@ -103,13 +103,21 @@ RZ_HD uint32_t rz_race_word(uint32_t tile)
     return tile / 16 % 4;
 }
 
+/* A word by its number, without an array: a GPU would keep that in memory. */
+RZ_HD uint32_t rz_philox_word(struct rz_philox_words words, uint32_t number)
+{
+    const uint32_t even = (number & 2) != 0 ? words.word[2] : words.word[0];
+    const uint32_t odd = (number & 2) != 0 ? words.word[3] : words.word[1];
+    return (number & 1) != 0 ? odd : even;
+}
+
 /* The 64 bits of a tile's race. */
 RZ_HD uint64_t rz_race_bits(uint64_t seed, uint64_t position, uint32_t tile)
 {
     const struct rz_philox_words high =
         rz_philox4x32(seed, rz_race_call(tile), position, RZ_STREAM_RACE);
     const struct rz_philox_words low = rz_philox4x32(seed, tile, position, RZ_STREAM_TILE);
-    return (uint64_t)high.word[rz_race_word(tile)] << 32 | low.word[0];
+    return (uint64_t)rz_philox_word(high, rz_race_word(tile)) << 32 | low.word[0];
 }
 
 /* A mass in 0 .. mass_of_tile - 1, uniform: the id whose part of the tile it falls into is drawn.

@@ -130,7 +130,7 @@ __device__ void update_maxima(const edited_row &row, float *tile_max)
 
 } // namespace
 
-extern "C" __global__ void __launch_bounds__(RZ_CUDA_MOST_THREADS)
+extern "C" __global__ void __launch_bounds__(RZ_CUDA_MOST_THREADS, 1)
     rz_cuda_edit_rows(const rz_cuda_step step)
 {
     const rz_cuda_row &row = step.rows[blockIdx.x];

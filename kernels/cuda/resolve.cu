@@ -57,7 +57,7 @@ __device__ void draw(const scaled_row &scaled, int32_t *ids)
 
 } // namespace
 
-extern "C" __global__ void __launch_bounds__(RZ_CUDA_MOST_THREADS)
+extern "C" __global__ void __launch_bounds__(RZ_CUDA_MOST_THREADS, 1)
     rz_cuda_resolve(const rz_cuda_step step)
 {
     const rz_cuda_row &row = step.rows[blockIdx.x];

@@ -6,7 +6,7 @@
  *   work     a row is divided evenly over gridDim.x blocks. Two lanes (16-bit logits) or four
  * (fp32) share a tile and read 16 bytes each, so that a warp reads 512 bytes without a gap traffic
  * reads each logit of the vocabulary once, and a bit for each with a bitmask; writes 4 bytes a tile
- *   bound    memory: about one instruction a 16-bit logit
+ *   bound    memory
  *   order    none: a maximum is the same in any
  *
  * A tile belongs to the shard that has its first id. It is read by 16-byte loads if that shard has
@@ -23,27 +23,42 @@ namespace {
 
 constexpr uint32_t kLoads = 4; /* of 16 bytes that a thread has in flight */
 
-struct found {
-    float most; /* NaN left out; may be NaN if all are */
-    bool nan;
-};
-
 /* ------------------------------------------------------------------------------------------------
- * 16 bytes of logits, all ones in `allowed` where an id is
+ * 16 bytes of logits: the largest, but for NaN; what is not allowed as -inf; and a note of NaN,
+ * that is carried along and looked at once
  */
 
 struct f32 {
     static constexpr uint32_t count = 4;
-    static __device__ found largest(uint4 v, uint32_t allowed)
+    using note = bool;
+
+    static __device__ void take_note(note &nan, uint4 v)
     {
         const uint32_t bits[count] = {v.x, v.y, v.z, v.w};
-        found all = {-INFINITY, false};
-        for (uint32_t i = 0; i < count; i++) {
-            const float x = rz_float_from_bits(bits[i]);
-            all.nan |= x != x;
-            all.most = fmaxf(all.most, (allowed >> i & 1) != 0 ? x : -INFINITY);
-        }
-        return all;
+#pragma unroll
+        for (uint32_t i = 0; i < count; i++)
+            nan |= rz_float_from_bits(bits[i]) != rz_float_from_bits(bits[i]);
+    }
+
+    static __device__ bool is_nan(note nan)
+    {
+        return nan;
+    }
+
+    static __device__ uint4 mask(uint4 v, uint32_t allowed)
+    {
+        constexpr uint32_t minus_infinity = 0xFF800000u;
+        v.x = (allowed & 1) != 0 ? v.x : minus_infinity;
+        v.y = (allowed & 2) != 0 ? v.y : minus_infinity;
+        v.z = (allowed & 4) != 0 ? v.z : minus_infinity;
+        v.w = (allowed & 8) != 0 ? v.w : minus_infinity;
+        return v;
+    }
+
+    static __device__ float largest(uint4 v)
+    {
+        return fmaxf(fmaxf(rz_float_from_bits(v.x), rz_float_from_bits(v.y)),
+                     fmaxf(rz_float_from_bits(v.z), rz_float_from_bits(v.w)));
     }
 };
 
@@ -51,6 +66,8 @@ struct f32 {
 template <typename pair, uint32_t minus_infinity>
 struct packed {
     static constexpr uint32_t count = 8;
+    using note = pair;
+
     static __device__ pair pair_of(uint32_t bits)
     {
         pair both;
@@ -58,22 +75,36 @@ struct packed {
         return both;
     }
 
-    static __device__ uint32_t mask(uint32_t bits, uint32_t allowed)
+    static __device__ void take_note(note &nan, uint4 v)
     {
-        const uint32_t low = (allowed & 1) != 0 ? bits : minus_infinity;
-        const uint32_t high = (allowed & 2) != 0 ? bits : minus_infinity << 16;
-        return (low & 0xFFFFu) | (high & 0xFFFF0000u);
+        nan = __hmax2_nan(nan, __hmax2_nan(__hmax2_nan(pair_of(v.x), pair_of(v.y)),
+                                           __hmax2_nan(pair_of(v.z), pair_of(v.w))));
     }
 
-    static __device__ found largest(uint4 v, uint32_t allowed)
+    static __device__ bool is_nan(note nan)
     {
-        const pair x = pair_of(v.x), y = pair_of(v.y), z = pair_of(v.z), w = pair_of(v.w);
-        const pair with_nan = __hmax2_nan(__hmax2_nan(x, y), __hmax2_nan(z, w));
+        const float low = __low2float(nan), high = __high2float(nan);
+        return low != low || high != high;
+    }
+
+    /* All ones in each half whose bit is set, by a multiplication. */
+    static __device__ uint32_t mask_pair(uint32_t bits, uint32_t allowed)
+    {
+        const uint32_t keep = ((allowed & 1) | (allowed & 2) << 15) * 0xFFFFu;
+        return (bits & keep) | (minus_infinity * 0x10001u & ~keep);
+    }
+
+    static __device__ uint4 mask(uint4 v, uint32_t allowed)
+    {
+        return make_uint4(mask_pair(v.x, allowed), mask_pair(v.y, allowed >> 2),
+                          mask_pair(v.z, allowed >> 4), mask_pair(v.w, allowed >> 6));
+    }
+
+    static __device__ float largest(uint4 v)
+    {
         const pair most =
-            __hmax2(__hmax2(pair_of(mask(v.x, allowed)), pair_of(mask(v.y, allowed >> 2))),
-                    __hmax2(pair_of(mask(v.z, allowed >> 4)), pair_of(mask(v.w, allowed >> 6))));
-        const float low = __low2float(with_nan), high = __high2float(with_nan);
-        return {fmaxf(__low2float(most), __high2float(most)), low != low || high != high};
+            __hmax2(__hmax2(pair_of(v.x), pair_of(v.y)), __hmax2(pair_of(v.z), pair_of(v.w)));
+        return fmaxf(__low2float(most), __high2float(most));
     }
 };
 
@@ -87,49 +118,83 @@ using bf16 = packed<__nv_bfloat162, 0xFF80u>;
 struct whole_tiles {
     const uint4 *logits; /* of the first */
     uint32_t first, end;
-    const uint32_t *bitmask; /* of the row, or null */
+    const uint32_t *bitmask; /* of the row */
 };
 
-/* The bits of the ids of lane-load `load` of the tiles, counted from the vocabulary's first. */
+/* The bits of a lane's ids, by the place of its load among all of the row. */
+struct allowed_ids {
+    const uint32_t *words;
+    uint32_t shift;
+};
+
 template <typename type>
-__device__ uint32_t allowed_bits(const uint32_t *bitmask, uint32_t load)
+__device__ allowed_ids allowed_of_load(const whole_tiles &tiles, uint32_t load)
 {
-    const uint32_t id = load * type::count;
-    return bitmask != nullptr ? bitmask[id / 32] >> (id % 32) : 0xFFFFFFFFu;
+    const uint32_t id = tiles.first * RZ_TILE + load * type::count;
+    return {tiles.bitmask + id / 32, id % 32};
 }
 
-/* Maxima of whole, aligned tiles; returns whether any logit is NaN. All lanes of a warp stay
- * together, as they exchange maxima. */
-template <typename type>
+/* What a lane has of a tile; `words` further on in the bitmask. */
+template <typename type, bool masked>
+__device__ float largest_of_load(uint4 v, const allowed_ids &allowed, uint32_t words)
+{
+    if (masked)
+        v = type::mask(v, __ldg(allowed.words + words) >> allowed.shift);
+    return fmaxf(type::largest(v), -INFINITY);
+}
+
+/* The largest of the lanes that share a tile. All lanes of a warp take part. */
+template <uint32_t lanes>
+__device__ float largest_of_lanes(float most)
+{
+#pragma unroll
+    for (uint32_t step = 1; step < lanes; step *= 2)
+        most = fmaxf(most, __shfl_xor_sync(kAllLanes, most, static_cast<int>(step)));
+    return most;
+}
+
+/* Maxima of whole, aligned tiles; returns whether any logit is NaN. A warp takes kLoads times 512
+ * bytes that follow one another, so that all addresses are one and a constant. */
+template <typename type, bool masked>
 __device__ bool scan_whole(const whole_tiles &tiles, float *tile_max)
 {
     constexpr uint32_t lanes = RZ_TILE / type::count; /* that share a tile */
+    constexpr uint32_t words = kWarp * type::count / 32;
+    constexpr uint32_t loads_of_warp = kLoads * kWarp;
     const uint32_t loads = (tiles.end - tiles.first) * lanes;
-    bool nan = false;
-    for (uint32_t base = 0; base < loads; base += kLoads * blockDim.x) {
+    const uint32_t even = loads / loads_of_warp * loads_of_warp;
+    const bool stores = threadIdx.x % lanes == 0;
+    typename type::note nan = {};
+    for (uint32_t load = warp_of_block() * loads_of_warp + lane_of_warp(); load < even;
+         load += kLoads * blockDim.x) {
+        const uint4 *from = tiles.logits + load;
+        float *to = tile_max + tiles.first + load / lanes;
+        const allowed_ids allowed = allowed_of_load<type>(tiles, load);
         uint4 v[kLoads];
 #pragma unroll
-        for (uint32_t i = 0; i < kLoads; i++) {
-            const uint32_t load = base + i * blockDim.x + threadIdx.x;
-            v[i] = load < loads ? tiles.logits[load] : make_uint4(0, 0, 0, 0);
-        }
+        for (uint32_t i = 0; i < kLoads; i++)
+            v[i] = __ldg(from + i * kWarp);
 #pragma unroll
         for (uint32_t i = 0; i < kLoads; i++) {
-            const uint32_t load = base + i * blockDim.x + threadIdx.x;
-            uint32_t allowed = 0;
-            if (load < loads)
-                allowed = allowed_bits<type>(tiles.bitmask, tiles.first * lanes + load);
-            const found part = type::largest(v[i], allowed);
-            nan |= part.nan;
-            float most = fmaxf(part.most, -INFINITY);
-#pragma unroll
-            for (uint32_t step = 1; step < lanes; step *= 2)
-                most = fmaxf(most, __shfl_xor_sync(kAllLanes, most, static_cast<int>(step)));
-            if (load < loads && load % lanes == 0)
-                tile_max[tiles.first + load / lanes] = most;
+            type::take_note(nan, v[i]);
+            const float most =
+                largest_of_lanes<lanes>(largest_of_load<type, masked>(v[i], allowed, i * words));
+            if (stores)
+                to[i * kWarp / lanes] = most;
         }
     }
-    return nan;
+    for (uint32_t load = even + threadIdx.x; load - threadIdx.x < loads; load += blockDim.x) {
+        float most = -INFINITY;
+        if (load < loads) {
+            const uint4 v = __ldg(tiles.logits + load);
+            type::take_note(nan, v);
+            most = largest_of_load<type, masked>(v, allowed_of_load<type>(tiles, load), 0);
+        }
+        most = largest_of_lanes<lanes>(most);
+        if (stores && load < loads)
+            tile_max[tiles.first + load / lanes] = most;
+    }
+    return type::is_nan(nan);
 }
 
 /* The same for any tiles. */
@@ -179,7 +244,8 @@ __device__ bool scan_shard(const rz_logits_view &logits, const rz_cuda_row &row,
     const bool aligned = reinterpret_cast<uintptr_t>(at) % 16 == 0;
     const uint32_t whole_end = aligned ? at_least(first, at_most(end, shard_end / RZ_TILE)) : first;
     const whole_tiles whole = {reinterpret_cast<const uint4 *>(at), first, whole_end, row.bitmask};
-    const bool nan = scan_whole<type>(whole, tile_max);
+    const bool nan = row.bitmask != nullptr ? scan_whole<type, true>(whole, tile_max)
+                                            : scan_whole<type, false>(whole, tile_max);
     return scan_split(logits, row, whole_end, end, tile_max) || nan;
 }
 
@@ -201,19 +267,19 @@ __device__ void scan(const rz_cuda_step &step)
 
 } // namespace
 
-extern "C" __global__ void __launch_bounds__(RZ_CUDA_MOST_THREADS)
+extern "C" __global__ void __launch_bounds__(RZ_CUDA_MOST_THREADS, 1)
     rz_cuda_scan_f32(const rz_cuda_step step)
 {
     scan<f32>(step);
 }
 
-extern "C" __global__ void __launch_bounds__(RZ_CUDA_MOST_THREADS)
+extern "C" __global__ void __launch_bounds__(RZ_CUDA_MOST_THREADS, 1)
     rz_cuda_scan_f16(const rz_cuda_step step)
 {
     scan<f16>(step);
 }
 
-extern "C" __global__ void __launch_bounds__(RZ_CUDA_MOST_THREADS)
+extern "C" __global__ void __launch_bounds__(RZ_CUDA_MOST_THREADS, 1)
     rz_cuda_scan_bf16(const rz_cuda_step step)
 {
     scan<bf16>(step);

@@ -27,7 +27,9 @@ struct thread {
 
 struct machine {
     std::vector<thread> threads;
-    std::vector<uint32_t> ready; /* threads that can run, in no order */
+    std::vector<uint32_t> ready;           /* threads that can run, in no order */
+    bool warps_race;                       /* one runs as far as it can before another does */
+    uint64_t places[kMostThreads / kWarp]; /* of warps that race, first in that of the lowest */
     block_place place;
     uint32_t count;   /* threads of the block */
     uint32_t running; /* the thread that does */
@@ -81,11 +83,29 @@ void make_ready(uint32_t t)
     m.ready.push_back(t);
 }
 
+/* From one barrier to the next either all threads are alike, so that warps stay close to each
+ * other, or warps are ever so far apart. The second finds what lacks a barrier. */
+void draw_places()
+{
+    m.warps_race = random_below(2) == 0;
+    for (uint64_t &place : m.places)
+        place = random_below(1u << 20);
+}
+
+uint32_t next_ready()
+{
+    uint32_t next = random_below(static_cast<uint32_t>(m.ready.size()));
+    for (uint32_t i = 0; m.warps_race && i < m.ready.size(); i++)
+        if (m.places[m.ready[i] / kWarp] < m.places[m.ready[next] / kWarp])
+            next = i;
+    return next;
+}
+
 uint32_t take_ready()
 {
     if (m.ready.empty())
         give_up("no thread can go on");
-    std::swap(m.ready[random_below(static_cast<uint32_t>(m.ready.size()))], m.ready.back());
+    std::swap(m.ready[next_ready()], m.ready.back());
     const uint32_t taken = m.ready.back();
     m.ready.pop_back();
     return taken;
@@ -109,6 +129,7 @@ void release_block()
             return;
         any |= m.threads[t].value;
     }
+    draw_places();
     for (uint32_t t = 0; t < m.count; t++) {
         m.threads[t].result = any;
         make_ready(t);
@@ -185,6 +206,7 @@ void run_block(dimensions index)
 {
     m.place.index = index;
     m.ready.clear();
+    draw_places();
     for (uint32_t t = 0; t < m.count; t++) {
         m.threads[t].place.index = {t, 0, 0};
         m.threads[t].mask = 0;

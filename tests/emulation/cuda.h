@@ -21,7 +21,7 @@
 #define __host__
 #define __shared__ static
 #define __forceinline__ inline
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 
 #define threadIdx (emulation::this_thread().index)
 #define blockIdx (emulation::this_block().index)
@@ -39,6 +39,12 @@ struct alignas(16) uint4 {
 inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w)
 {
     return {x, y, z, w};
+}
+
+template <typename T>
+T __ldg(const T *at)
+{
+    return *at;
 }
 
 /* ------------------------------------------------------------------------------------------------

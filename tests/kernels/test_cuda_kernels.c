@@ -24,6 +24,7 @@
 #include "kernels/row.h"
 #include "tests/emulation/kernels.h"
 #include "tests/kernels/cases.h"
+#include "tests/kernels/hard_rows.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -299,6 +300,69 @@ static void on_random_rows_of_real_vocabularies(void **state)
     expect_end(&e);
 }
 
+static void on_hard_rows_with_every_filter(void **state)
+{
+    (void)state;
+    uint64_t random = test_seed();
+    struct expected e;
+    expect_begin(&e, HARD_IDS);
+    for (uint32_t kind = 0; kind < HARD_ROWS; kind++)
+        for (uint32_t f = 0; f < EVERY_FILTER; f++) {
+            struct test_case c;
+            hard_row_begin(&c, kind, random_below(&random, 1000), &random);
+            set_filters(&c, &every_filter[f]);
+            if (c.sampling.temperature == 1.0f && random_below(&random, 2) == 0)
+                c.sampling.temperature = NO_SCALE;
+            c.task.seed = random_next(&random);
+            c.task.draws = 2;
+            check_case(&c, &e, &random);
+            case_end(&c);
+        }
+    expect_end(&e);
+}
+
+static void on_nuclei_that_end_at_a_tie(void **state)
+{
+    (void)state;
+    uint64_t random = test_seed();
+    struct expected e;
+    expect_begin(&e, HARD_IDS);
+    for (uint32_t level = 1; level <= HARD_LEVELS; level++)
+        for (uint32_t n = 0; n < HARD_NUCLEI; n++) {
+            struct test_case c;
+            hard_nucleus_begin(&c, level, n, &random);
+            c.task.seed = random_next(&random);
+            c.task.draws = 8;
+            check_case(&c, &e, &random);
+            case_end(&c);
+        }
+    expect_end(&e);
+}
+
+/* Logits so large that the rounding of a sum is more than any two tiles' bounds are apart: more of
+ * them may win than are listed. */
+static void on_tiles_that_bounds_cannot_tell_apart(void **state)
+{
+    (void)state;
+    enum { VOCAB = 20000 };
+    uint64_t random = test_seed();
+    struct expected e;
+    float *logits = garbage(VOCAB * sizeof *logits);
+    for (uint32_t id = 0; id < VOCAB; id++)
+        logits[id] = id % 3 == 0 ? 0x1p+120f : -0x1p+120f;
+    expect_begin(&e, VOCAB);
+    for (uint32_t n = 0; n < 3; n++) {
+        struct test_case c;
+        case_begin(&c, logits, VOCAB);
+        c.task.seed = random_next(&random);
+        c.task.draws = 2;
+        check_case(&c, &e, &random);
+        case_end(&c);
+    }
+    expect_end(&e);
+    free(logits);
+}
+
 /* ------------------------------------------------------------------------------------------------
  * Rows together, rank-major: [ranks][rows][columns of a rank], as a gather leaves them
  */
@@ -395,6 +459,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kernels_are_the_reference_on_random_rows),
         cmocka_unit_test(on_random_rows_of_real_vocabularies),
+        cmocka_unit_test(on_hard_rows_with_every_filter),
+        cmocka_unit_test(on_nuclei_that_end_at_a_tie),
+        cmocka_unit_test(on_tiles_that_bounds_cannot_tell_apart),
         cmocka_unit_test(rows_of_one_launch_do_not_see_one_another),
     };
     return cmocka_run_group_tests_name("cuda_kernels", tests, NULL, NULL);
