@@ -267,7 +267,7 @@ static void without_logprobs(struct test_case *c)
 static void kernels_are_the_reference_on_random_rows(void **state)
 {
     (void)state;
-    const uint64_t seed = test_seed(), count = test_scaled(1500);
+    const uint64_t seed = test_seed(), count = test_scaled(1000);
     uint64_t random = seed;
     struct expected e;
     expect_begin(&e, CASE_MAX_VOCAB);
@@ -285,7 +285,7 @@ static void on_random_rows_of_real_vocabularies(void **state)
 {
     (void)state;
     static const uint32_t vocabs[] = {32000, 128256, RZ_MAX_VOCAB};
-    const uint64_t seed = test_seed(), count = test_scaled(9);
+    const uint64_t seed = test_seed(), count = test_scaled(6);
     uint64_t random = seed;
     struct expected e;
     expect_begin(&e, RZ_MAX_VOCAB);
