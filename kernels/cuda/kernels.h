@@ -21,6 +21,7 @@
 #ifndef RZ_KERNELS_CUDA_KERNELS_H
 #define RZ_KERNELS_CUDA_KERNELS_H
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -91,6 +92,11 @@ struct rz_cuda_step {
     int32_t *ids;     /* the draws of all rows: the id, or -1 */
     uint32_t *status; /* [row_count] RZ_ROW_NO_TOKEN | RZ_ROW_NAN */
 };
+
+/* The host and the device lay them out alike. */
+static_assert(sizeof(struct rz_cuda_edit) == 24, "6 words");
+static_assert(sizeof(struct rz_cuda_row) == 160, "2 seeds, 18 words, 9 pointers");
+static_assert(sizeof(struct rz_cuda_step) == 80, "a view of 24 bytes, 2 words, 6 pointers");
 
 /* Words of a row in step.edited_tiles. */
 RZ_HD uint32_t rz_cuda_tile_words(uint32_t vocab_size)

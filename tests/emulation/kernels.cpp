@@ -8,6 +8,8 @@
 
 #include "kernels/cuda/kernels.h"
 
+extern "C" __global__ void rz_probe_threshold(const rz_cuda_step step); /* probe.cu */
+
 namespace {
 
 /* Each takes one struct rz_cuda_step. */
@@ -21,9 +23,12 @@ const struct {
     const char *name;
     void (*call)(void *arguments);
 } kernels[] = {
-    {"rz_cuda_scan_f32", call<rz_cuda_scan_f32>},   {"rz_cuda_scan_f16", call<rz_cuda_scan_f16>},
-    {"rz_cuda_scan_bf16", call<rz_cuda_scan_bf16>}, {"rz_cuda_edit_rows", call<rz_cuda_edit_rows>},
+    {"rz_cuda_scan_f32", call<rz_cuda_scan_f32>},
+    {"rz_cuda_scan_f16", call<rz_cuda_scan_f16>},
+    {"rz_cuda_scan_bf16", call<rz_cuda_scan_bf16>},
+    {"rz_cuda_edit_rows", call<rz_cuda_edit_rows>},
     {"rz_cuda_resolve", call<rz_cuda_resolve>},
+    {"rz_probe_threshold", call<rz_probe_threshold>},
 };
 
 } // namespace

@@ -239,9 +239,30 @@ static void check_draws(const struct launch *l, uint32_t row, const struct expec
     }
 }
 
+/* Are the kept ids those of y from the threshold on? Ids of no mass that nobody will ever draw,
+ * too. */
+static void check_threshold(struct launch *l, const struct expected *e, const struct test_case *c)
+{
+    run(l, "rz_probe_threshold", 1, 1);
+    const float threshold = rz_float_from_bits(l->step.status[0]);
+    for (uint32_t id = 0; id < c->view.vocab_size; id++)
+        if ((e->scratch.y[id] >= threshold) != e->scratch.kept[id])
+            fail_msg("id %u, y %.9g, threshold %.9g: %s", id, (double)e->scratch.y[id],
+                     (double)threshold, case_text(c));
+}
+
 /* ------------------------------------------------------------------------------------------------
  * Rows alone, in the layouts of cases.c
  */
+
+/* Does the row get as far as its filters? */
+static bool is_filtered(const struct expected *e, const struct test_case *c)
+{
+    float most = -INFINITY;
+    for (uint32_t id = 0; id < c->view.vocab_size; id++)
+        most = e->scratch.edited[id] > most ? e->scratch.edited[id] : most;
+    return most > -INFINITY && most < INFINITY && c->sampling.temperature >= RZ_GREEDY_BELOW;
+}
 
 static void check_case(const struct test_case *c, struct expected *e, uint64_t *random)
 {
@@ -253,6 +274,8 @@ static void check_case(const struct test_case *c, struct expected *e, uint64_t *
     check_maxima(&l, 0, e, c, false);
     run(&l, "rz_cuda_edit_rows", 1, 1);
     check_maxima(&l, 0, e, c, true);
+    if (is_filtered(e, c))
+        check_threshold(&l, e, c);
     run(&l, "rz_cuda_resolve", 1, 1);
     check_draws(&l, 0, e, c);
     launch_end(&l);
