@@ -69,7 +69,7 @@ static void weigh_above(struct rz_cut *cut, bool fine, const float *pivots, uint
                         struct rz_weight *above)
 {
     struct rz_weight weights[RZ_MAX_PIVOTS];
-    float least[RZ_MAX_PIVOTS];
+    float least[RZ_MAX_PIVOTS] = {0.0f};
     for (uint32_t i = 0; i < count; i++)
         least[i] = logit_above(cut, pivots[i]);
     const bool knows_all = fine ? cut->all.fine >= 0.0 : cut->all.sketch >= 0.0;
