@@ -163,6 +163,29 @@ static inline f32x16 f32_add_where(uint32_t lanes, f32x16 a, f32x16 b)
     return f32_add(a, f32_select(lanes, b, f32_set(0.0f)));
 }
 
+static inline __m256 add_where_ge(__m256 a, __m256 b, __m256 x, __m256 least)
+{
+    return _mm256_add_ps(a, _mm256_and_ps(b, _mm256_cmp_ps(x, least, _CMP_GE_OQ)));
+}
+
+/* a, plus b where x >= least: without a mask of bits, which takes longer to make and to use. */
+static inline f32x16 f32_add_where_ge(f32x16 a, f32x16 b, f32x16 x, f32x16 least)
+{
+    return (f32x16){add_where_ge(a.low, b.low, x.low, least.low),
+                    add_where_ge(a.high, b.high, x.high, least.high)};
+}
+
+static inline __m256 keep_ge(__m256 x, __m256 least, __m256 other)
+{
+    return _mm256_blendv_ps(other, x, _mm256_cmp_ps(x, least, _CMP_GE_OQ));
+}
+
+/* x where it is >= least, otherwise `other`. */
+static inline f32x16 f32_keep_ge(f32x16 x, f32x16 least, f32x16 other)
+{
+    return (f32x16){keep_ge(x.low, least.low, other.low), keep_ge(x.high, least.high, other.high)};
+}
+
 static inline f32x16 f32_from_bits(u32x16 bits)
 {
     return BOTH1(f32x16, _mm256_castsi256_ps, bits);

@@ -111,6 +111,18 @@ static inline f32x16 f32_add_where(uint32_t lanes, f32x16 a, f32x16 b)
     return _mm512_mask_add_ps(a, (__mmask16)lanes, a, b);
 }
 
+/* a, plus b where x >= least. */
+static inline f32x16 f32_add_where_ge(f32x16 a, f32x16 b, f32x16 x, f32x16 least)
+{
+    return f32_add_where(f32_ge(x, least), a, b);
+}
+
+/* x where it is >= least, otherwise `other`. */
+static inline f32x16 f32_keep_ge(f32x16 x, f32x16 least, f32x16 other)
+{
+    return f32_select(f32_ge(x, least), x, other);
+}
+
 static inline f32x16 f32_from_bits(u32x16 bits)
 {
     return _mm512_castsi512_ps(bits);

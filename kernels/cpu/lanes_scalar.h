@@ -140,6 +140,18 @@ static inline f32x16 f32_add_where(uint32_t lanes, f32x16 a, f32x16 b)
     EACH(f32x16, 16, (lanes >> i & 1) != 0 ? a.lane[i] + b.lane[i] : a.lane[i]);
 }
 
+/* a, plus b where x >= least. */
+static inline f32x16 f32_add_where_ge(f32x16 a, f32x16 b, f32x16 x, f32x16 least)
+{
+    EACH(f32x16, 16, a.lane[i] + (x.lane[i] >= least.lane[i] ? b.lane[i] : 0.0f));
+}
+
+/* x where it is >= least, otherwise `other`. */
+static inline f32x16 f32_keep_ge(f32x16 x, f32x16 least, f32x16 other)
+{
+    EACH(f32x16, 16, x.lane[i] >= least.lane[i] ? x.lane[i] : other.lane[i]);
+}
+
 static inline f32x16 f32_from_bits(u32x16 bits)
 {
     f32x16 a;

@@ -88,10 +88,9 @@ static float quantile(const float *y, const float *masses, double mass, double *
         const float middle = low + (high - low) / 2;
         f32x16 below[2] = {f32_set(0.0f), f32_set(0.0f)};
         for (uint32_t i = 0; i < RZ_SAMPLE; i += 2 * LANES) {
-            const uint32_t a = f32_ge(f32_set(middle), f32_load(y + i));
-            const uint32_t b = f32_ge(f32_set(middle), f32_load(y + i + LANES));
-            below[0] = f32_add_where(a, below[0], f32_load(masses + i));
-            below[1] = f32_add_where(b, below[1], f32_load(masses + i + LANES));
+            for (uint32_t half = 0; half < 2; half++)
+                below[half] = f32_add_where_ge(below[half], f32_load(masses + i + half * LANES),
+                                               f32_set(middle), f32_load(y + i + half * LANES));
         }
         if (f64_sum(f64_from_both(f32_add(below[0], below[1]))) > mass)
             high = middle;
@@ -122,7 +121,7 @@ struct ids {
 
     float threshold;     /* SUM and NEAR: of y >= threshold */
     u64x8 mass, most;    /* NEAR: from `mass` to `most` */
-    f32x16 above;        /* NEAR: how many have a y > pivots[0], 2^14 a lane at most */
+    f32x16 above;        /* NEAR: how many have a y >= pivots[0], 2^14 a lane at most */
     uint32_t count;      /* COUNT: of y > pivots[0] */
     const float *pivots; /* SKETCH and WEIGH: of logits >= each */
     f32x16 sketch[2][RZ_MAX_PIVOTS], fine[2][RZ_MAX_PIVOTS]; /* so that sums wait less for sums */
@@ -155,10 +154,10 @@ INLINED void visit(struct ids *ids, f32x16 x, enum work work, uint32_t pivots, u
         if (work == WEIGH)
             fine = about_exp2(f32_sub(f32_mul(x, scale), f32_set(exponent)));
         for (uint32_t p = 0; p < pivots; p++) {
-            const uint32_t above = f32_ge(x, f32_set(ids->pivots[p]));
-            ids->sketch[half][p] = f32_add_where(above, ids->sketch[half][p], sketch);
+            const f32x16 pivot = f32_set(ids->pivots[p]);
+            ids->sketch[half][p] = f32_add_where_ge(ids->sketch[half][p], sketch, x, pivot);
             if (work == WEIGH)
-                ids->fine[half][p] = f32_add_where(above, ids->fine[half][p], fine);
+                ids->fine[half][p] = f32_add_where_ge(ids->fine[half][p], fine, x, pivot);
         }
     }
 }
@@ -172,12 +171,10 @@ INLINED struct near_exp2 begin_bounds(struct ids *ids, const f32x16 *x, int coun
     for (int i = 0; i < count; i++) {
         const f32x16 y =
             f32_mul(x[i], f32_set(ids->tiles->scale)); /* or -inf: no mass either way */
-        const uint32_t kept = f32_ge(y, f32_set(ids->threshold));
-        const f32x16 kept_y = f32_select(kept, y, f32_set(exponent - 100.0f));
+        const f32x16 kept_y = f32_keep_ge(y, f32_set(ids->threshold), f32_set(exponent - 100.0f));
         wide[2 * i] = f64_from_low(kept_y);
         wide[2 * i + 1] = f64_from_high(kept_y);
-        const uint32_t above = f32_gt(y, f32_set(ids->pivots[0]));
-        ids->above = f32_add_where(above, ids->above, f32_set(1.0f));
+        ids->above = f32_add_where_ge(ids->above, f32_set(1.0f), y, f32_set(ids->pivots[0]));
     }
     return begin_near_exp2(wide, 2 * count, (double)exponent - 44.0);
 }
@@ -382,6 +379,7 @@ static struct rz_mass_bounds bound_mass(const struct rz_tiles *tiles, const stru
                                         bool raw, float least, float below, float threshold,
                                         float than, uint32_t *above)
 {
+    const float next = nextafterf(than, INFINITY);
     struct ids ids = {
         .edits = edits,
         .tiles = tiles,
@@ -392,7 +390,7 @@ static struct rz_mass_bounds bound_mass(const struct rz_tiles *tiles, const stru
         .mass = u64_set(0),
         .most = u64_set(0),
         .above = f32_set(0.0f),
-        .pivots = &than,
+        .pivots = &next,
     };
     visit_as(&ids, NEAR, 0);
     *above = (uint32_t)f64_sum(f64_from_both(ids.above));
