@@ -40,7 +40,7 @@
 #include "kernels/contract.h"
 
 enum {
-    SPARSE_PART = 16, /* with less than 1 in so many tiles live, words are drawn one by one */
+    SPARSE_PART = 16, /* with less than 1 in so many tiles live, only theirs are scored */
     MOST_NARROWINGS = 8,
     HEAVY = 2, /* an id with 1 in so many of the open mass is heavy */
 };
