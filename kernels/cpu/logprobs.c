@@ -118,17 +118,19 @@ static void bound_mass(struct rz_logprobs *logprobs, uint32_t drawn,
     const float weighty = rz_filter_weighty(row, logprobs->threshold);
     const float least = rz_filter_least(row, weighty);
     float heavy = rz_filter_least(row, row->largest - (float)HEAVY_BITS), y[RZ_TILE];
-    const uint32_t heavy_count =
+    uint32_t heavy_count =
         row->passes->at_least(row->tiles.max, row->tiles.padded, heavy, FEW, scratch->tiles);
-    if (heavy_count > FEW)
+    if (heavy_count > FEW) {
         heavy = INFINITY;
+        heavy_count = 0;
+    }
 
     tile_y(logprobs, drawn / RZ_TILE, y);
     const float drawn_y = y[drawn % RZ_TILE], than = drawn_y > weighty ? drawn_y : weighty;
     uint32_t above;
     logprobs->all = row->passes->bound_mass(&row->tiles, row->edits, logprobs->raw, least, heavy,
                                             weighty, than, &above);
-    for (uint32_t t = 0; t < heavy_count && heavy_count <= FEW; t++) {
+    for (uint32_t t = 0; t < heavy_count; t++) {
         uint64_t masses[RZ_TILE];
         tile_y(logprobs, scratch->tiles[t], y);
         const uint64_t mass = row->passes->masses(y, weighty, logprobs->exponent, masses);

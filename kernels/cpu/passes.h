@@ -23,6 +23,7 @@ enum {
     RZ_SAMPLE = 1024,
 };
 
+/* Of sixteen: whole registers are loaded and stored. */
 static inline uint32_t rz_round_up_lanes(uint32_t count)
 {
     return (count + 15) / 16 * 16;

@@ -144,7 +144,7 @@ static void choose_entrants(struct rz_race *race)
     if (count > few)
         return;
     race->live = race->tiles;
-    race->padded = (count + RZ_TILE - 1) / RZ_TILE * RZ_TILE;
+    race->padded = rz_round_up_lanes(count);
     for (uint32_t i = count; i < race->padded; i++)
         race->tiles[i] = 0; /* of base -inf */
     for (uint32_t i = 0; i < race->padded; i++)
@@ -193,11 +193,10 @@ void rz_race_begin(struct rz_race *race, const struct rz_filter_row *row, struct
     race->counters = counters;
     race->many = draws >= RZ_RACE_MANY;
     choose_entrants(race);
-    if (race->many) {
+    if (race->many)
         base_on_masses(race);
-    } else {
+    else
         race->slack = 0x1p-12f + (fabsf(row->largest) + 256.0f) * 0x1p-21f;
-    }
 }
 
 /* ------------------------------------------------------------------------------------------------

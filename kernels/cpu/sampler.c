@@ -117,7 +117,7 @@ static void rescan_touched(const struct draw *draw)
     struct rz_sampler *sampler = draw->sampler;
     const struct rz_edits *edits = &sampler->edits;
     const uint32_t count = edits->touched_tile_count;
-    const uint32_t padded = (count + RZ_TILE - 1) / RZ_TILE * RZ_TILE;
+    const uint32_t padded = rz_round_up_lanes(count);
     /* Nobody else has use for these yet, and they have room for 16 a tile. */
     float *max = sampler->filters.values, *scores = max + padded;
     for (uint32_t i = 0; i < count; i++) {
