@@ -18,6 +18,9 @@ struct rz_reference_scratch {
     uint32_t *order;        /* ids, sorted by a y */
 };
 
+bool rz_reference_scratch_create(struct rz_reference_scratch *scratch, uint32_t vocab_size);
+void rz_reference_scratch_destroy(struct rz_reference_scratch *scratch);
+
 /* rz_reference_draw - draw ids from a row, slowly. `logits` are the row's vocab_size logits in
  * fp32, as they came. Fills results[0 .. task->draws-1], all fields but `row`. */
 void rz_reference_draw(const float *logits, uint32_t vocab_size, const struct rz_row_task *task,

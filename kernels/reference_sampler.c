@@ -13,18 +13,40 @@ struct rz_sampler {
     struct rz_sampler_counters counters;
 };
 
+bool rz_reference_scratch_create(struct rz_reference_scratch *scratch, uint32_t vocab_size)
+{
+    *scratch = (struct rz_reference_scratch){
+        .logits = malloc(vocab_size * sizeof *scratch->logits),
+        .edited = malloc(vocab_size * sizeof *scratch->edited),
+        .y = malloc(vocab_size * sizeof *scratch->y),
+        .kept = malloc(vocab_size * sizeof *scratch->kept),
+        .in_prompt = malloc(vocab_size * sizeof *scratch->in_prompt),
+        .output_count = malloc(vocab_size * sizeof *scratch->output_count),
+        .order = malloc(vocab_size * sizeof *scratch->order),
+    };
+    return scratch->logits != NULL && scratch->edited != NULL && scratch->y != NULL &&
+           scratch->kept != NULL && scratch->in_prompt != NULL && scratch->output_count != NULL &&
+           scratch->order != NULL;
+}
+
+void rz_reference_scratch_destroy(struct rz_reference_scratch *scratch)
+{
+    free(scratch->logits);
+    free(scratch->edited);
+    free(scratch->y);
+    free(scratch->kept);
+    free(scratch->in_prompt);
+    free(scratch->output_count);
+    free(scratch->order);
+    *scratch = (struct rz_reference_scratch){0};
+}
+
 static void reference_destroy(struct rz_sampler *sampler)
 {
     if (sampler == NULL)
         return;
+    rz_reference_scratch_destroy(&sampler->scratch);
     free(sampler->row);
-    free(sampler->scratch.logits);
-    free(sampler->scratch.edited);
-    free(sampler->scratch.y);
-    free(sampler->scratch.kept);
-    free(sampler->scratch.in_prompt);
-    free(sampler->scratch.output_count);
-    free(sampler->scratch.order);
     free(sampler);
 }
 
@@ -33,17 +55,9 @@ static struct rz_sampler *reference_create(uint32_t vocab_size)
     struct rz_sampler *sampler = calloc(1, sizeof *sampler);
     if (sampler == NULL)
         return NULL;
-    struct rz_reference_scratch *s = &sampler->scratch;
     sampler->row = malloc(vocab_size * sizeof *sampler->row);
-    s->logits = malloc(vocab_size * sizeof *s->logits);
-    s->edited = malloc(vocab_size * sizeof *s->edited);
-    s->y = malloc(vocab_size * sizeof *s->y);
-    s->kept = malloc(vocab_size * sizeof *s->kept);
-    s->in_prompt = malloc(vocab_size * sizeof *s->in_prompt);
-    s->output_count = malloc(vocab_size * sizeof *s->output_count);
-    s->order = malloc(vocab_size * sizeof *s->order);
-    if (sampler->row == NULL || s->logits == NULL || s->edited == NULL || s->y == NULL ||
-        s->kept == NULL || s->in_prompt == NULL || s->output_count == NULL || s->order == NULL) {
+    const bool scratch = rz_reference_scratch_create(&sampler->scratch, vocab_size);
+    if (sampler->row == NULL || !scratch) {
         reference_destroy(sampler);
         return NULL;
     }

@@ -102,40 +102,37 @@ inline int __ffs(int value)
  * Atomics: other threads may run before one
  */
 
-template <typename T>
-T atomicAdd(T *at, T value)
+template <typename T, typename F>
+T emulated_atomic(T *at, F changed)
 {
     emulation::let_others_run();
     const T old = *at;
-    *at = old + value;
+    *at = changed(old);
     return old;
+}
+
+template <typename T>
+T atomicAdd(T *at, T value)
+{
+    return emulated_atomic(at, [value](T old) { return T(old + value); });
 }
 
 template <typename T>
 T atomicOr(T *at, T value)
 {
-    emulation::let_others_run();
-    const T old = *at;
-    *at = old | value;
-    return old;
+    return emulated_atomic(at, [value](T old) { return T(old | value); });
 }
 
 template <typename T>
 T atomicMin(T *at, T value)
 {
-    emulation::let_others_run();
-    const T old = *at;
-    *at = value < old ? value : old;
-    return old;
+    return emulated_atomic(at, [value](T old) { return value < old ? value : old; });
 }
 
 template <typename T>
 T atomicCAS(T *at, T expected, T value)
 {
-    emulation::let_others_run();
-    const T old = *at;
-    *at = old == expected ? value : old;
-    return old;
+    return emulated_atomic(at, [expected, value](T old) { return old == expected ? value : old; });
 }
 
 #endif

@@ -165,30 +165,13 @@ struct expected {
 
 static void expect_begin(struct expected *e, uint32_t vocab)
 {
-    *e = (struct expected){
-        .scratch =
-            {
-                .logits = garbage(vocab * sizeof(float)),
-                .edited = garbage(vocab * sizeof(float)),
-                .y = garbage(vocab * sizeof(float)),
-                .kept = garbage(vocab * sizeof(bool)),
-                .in_prompt = garbage(vocab * sizeof(bool)),
-                .output_count = garbage(vocab * sizeof(uint32_t)),
-                .order = garbage(vocab * sizeof(uint32_t)),
-            },
-        .logits = garbage(vocab * sizeof(float)),
-    };
+    *e = (struct expected){.logits = garbage(vocab * sizeof(float))};
+    assert_true(rz_reference_scratch_create(&e->scratch, vocab));
 }
 
 static void expect_end(struct expected *e)
 {
-    free(e->scratch.logits);
-    free(e->scratch.edited);
-    free(e->scratch.y);
-    free(e->scratch.kept);
-    free(e->scratch.in_prompt);
-    free(e->scratch.output_count);
-    free(e->scratch.order);
+    rz_reference_scratch_destroy(&e->scratch);
     free(e->logits);
 }
 
