@@ -46,17 +46,24 @@ function(rz_add_library name kind output)
 endfunction()
 
 rz_add_library(rankzero SHARED rankzero ${objects})
-target_link_libraries(rankzero PRIVATE m)
+target_link_libraries(rankzero PRIVATE m ${CMAKE_DL_LIBS} ${CMAKE_THREAD_LIBS_INIT})
 rz_add_library(rankzero_static STATIC rankzero ${objects})
-target_link_libraries(rankzero_static PUBLIC m)
+target_link_libraries(rankzero_static PUBLIC m ${CMAKE_DL_LIBS} ${CMAKE_THREAD_LIBS_INIT})
+# dlclose() would take the library from under a thread that still runs in it (comm/communicator.c),
+# and OpenMP's from under those that it keeps.
+target_link_options(rankzero PRIVATE LINKER:-z,nodelete)
 
 set(RZ_PC_LIBS_PRIVATE "-lm")
+foreach(library IN LISTS CMAKE_DL_LIBS)
+    string(APPEND RZ_PC_LIBS_PRIVATE " -l${library}")
+endforeach()
+if(CMAKE_THREAD_LIBS_INIT)
+    string(APPEND RZ_PC_LIBS_PRIVATE " ${CMAKE_THREAD_LIBS_INIT}")
+endif()
 if(RZ_HAVE_OPENMP)
     # PRIVATE: users link OpenMP's library where they must, and are not compiled for OpenMP.
     target_link_libraries(rankzero PRIVATE OpenMP::OpenMP_C)
     target_link_libraries(rankzero_static PRIVATE OpenMP::OpenMP_C)
-    # dlclose() would take OpenMP's library from under the threads that it keeps.
-    target_link_options(rankzero PRIVATE LINKER:-z,nodelete)
     list(TRANSFORM OpenMP_C_LIB_NAMES PREPEND "-l" OUTPUT_VARIABLE openmp_libraries)
     list(JOIN openmp_libraries " " openmp_libraries)
     string(APPEND RZ_PC_LIBS_PRIVATE " ${openmp_libraries}")

@@ -27,23 +27,24 @@ extern "C" {
 #endif
 
 /* X(name, value, text) */
-#define RZ_STATUS_LIST(X)                                             \
-    X(RZ_OK, 0, "success")                                            \
-    /* the call */                                                    \
-    X(RZ_E_ARG, -1, "an argument is out of range")                    \
-    X(RZ_E_STATE, -2, "the call is not allowed now")                  \
-    X(RZ_E_NOMEM, -3, "out of memory")                                \
-    X(RZ_E_UNSUPPORTED, -4, "not supported by this build or machine") \
-    X(RZ_E_SYS, -5, "a system call failed")                           \
-    X(RZ_E_EXISTS, -6, "a live job already has this name")            \
-    X(RZ_E_SEQUENCE, -7, "no such sequence, or its history is full")  \
-    /* the job */                                                     \
-    X(RZ_E_TIMEOUT, -33, "a deadline passed")                         \
-    X(RZ_E_PEER_DIED, -34, "the process of a rank is gone")           \
-    X(RZ_E_CLOSED, -35, "a rank left the job")                        \
-    X(RZ_E_MISMATCH, -36, "ranks disagree")                           \
-    X(RZ_E_COMM, -37, "communication between ranks failed")           \
-    X(RZ_E_CORRUPT, -38, "shared memory holds what this library never writes")
+#define RZ_STATUS_LIST(X)                                                      \
+    X(RZ_OK, 0, "success")                                                     \
+    /* the call */                                                             \
+    X(RZ_E_ARG, -1, "an argument is out of range")                             \
+    X(RZ_E_STATE, -2, "the call is not allowed now")                           \
+    X(RZ_E_NOMEM, -3, "out of memory")                                         \
+    X(RZ_E_UNSUPPORTED, -4, "not supported by this build or machine")          \
+    X(RZ_E_SYS, -5, "a system call failed")                                    \
+    X(RZ_E_EXISTS, -6, "a live job already has this name")                     \
+    X(RZ_E_SEQUENCE, -7, "no such sequence, or its history is full")           \
+    /* the job */                                                              \
+    X(RZ_E_TIMEOUT, -33, "a deadline passed")                                  \
+    X(RZ_E_PEER_DIED, -34, "the process of a rank is gone")                    \
+    X(RZ_E_CLOSED, -35, "a rank left the job")                                 \
+    X(RZ_E_MISMATCH, -36, "ranks disagree")                                    \
+    X(RZ_E_COMM, -37, "communication between ranks failed")                    \
+    X(RZ_E_CORRUPT, -38, "shared memory holds what this library never writes") \
+    X(RZ_E_GPU, -39, "a GPU or its driver failed")
 
 enum rz_status {
 #define RZ_STATUS_ENUM(name, value, text) name = value,
