@@ -53,39 +53,63 @@ struct sum {
 };
 
 template <typename T, typename Combine>
+__device__ T combine_warp(T value, Combine combine)
+{
+    for (uint32_t step = kWarp / 2; step > 0; step /= 2)
+        value = combine(value, __shfl_xor_sync(kAllLanes, value, static_cast<int>(step)));
+    return value;
+}
+
+/* For a maximum or a minimum, which may count what a warp has more than once. */
+template <typename T, typename Combine>
 __device__ T combine_block(T value, Combine combine)
 {
     __shared__ T of_warps[kMostWarps];
-    for (uint32_t step = kWarp / 2; step > 0; step /= 2)
-        value = combine(value, __shfl_xor_sync(kAllLanes, value, static_cast<int>(step)));
+    value = combine_warp(value, combine);
     __syncthreads(); /* some may still read what the last call left */
     if (lane_of_warp() == 0)
         of_warps[warp_of_block()] = value;
     __syncthreads();
-    T all = of_warps[0];
-    for (uint32_t warp = 1; warp < blockDim.x / kWarp; warp++)
-        all = combine(all, of_warps[warp]);
-    return all;
+    return combine_warp(of_warps[lane_of_warp() % (blockDim.x / kWarp)], combine);
 }
 
-/* Sums of `count` numbers at once. */
-template <uint32_t count>
-__device__ void sum_block(uint64_t (&values)[count])
+/* One of eight sums: of values[lane / 4], over all lanes of the warp. */
+template <typename T>
+__device__ T sum_of_lanes(T (&values)[8])
 {
-    __shared__ uint64_t of_warps[kMostWarps][count];
-    for (uint32_t i = 0; i < count; i++)
-        for (uint32_t step = kWarp / 2; step > 0; step /= 2)
-            values[i] += __shfl_xor_sync(kAllLanes, values[i], static_cast<int>(step));
-    __syncthreads();
-    for (uint32_t i = 0; i < count; i++)
-        if (lane_of_warp() == 0)
-            of_warps[warp_of_block()][i] = values[i];
-    __syncthreads();
-    for (uint32_t i = 0; i < count; i++) {
-        values[i] = of_warps[0][i];
-        for (uint32_t warp = 1; warp < blockDim.x / kWarp; warp++)
-            values[i] += of_warps[warp][i];
+#pragma unroll
+    for (uint32_t half = 4; half > 0; half /= 2) {
+        const uint32_t step = 4 * half;
+        const bool upper = (lane_of_warp() & step) != 0;
+#pragma unroll
+        for (uint32_t i = 0; i < half; i++) {
+            const T given = upper ? values[i] : values[i + half];
+            const T kept = upper ? values[i + half] : values[i];
+            values[i] = kept + __shfl_xor_sync(kAllLanes, given, static_cast<int>(step));
+        }
     }
+    values[0] += __shfl_xor_sync(kAllLanes, values[0], 2);
+    return values[0] + __shfl_xor_sync(kAllLanes, values[0], 1);
+}
+
+/* Eight sums at once. */
+template <typename T>
+__device__ void sum_block(T (&values)[8])
+{
+    __shared__ T of_warps[kMostWarps][8];
+    T own = sum_of_lanes(values);
+    __syncthreads();
+    if (lane_of_warp() % 4 == 0)
+        of_warps[warp_of_block()][lane_of_warp() / 4] = own;
+    __syncthreads();
+    own = 0;
+    for (uint32_t warp = lane_of_warp() / 8; warp < blockDim.x / kWarp; warp += 4)
+        own += of_warps[warp][lane_of_warp() % 8];
+    own += __shfl_xor_sync(kAllLanes, own, 8);
+    own += __shfl_xor_sync(kAllLanes, own, 16);
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+        values[i] = __shfl_sync(kAllLanes, own, i);
 }
 
 /* ------------------------------------------------------------------------------------------------

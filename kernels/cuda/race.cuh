@@ -25,12 +25,12 @@
 
 namespace {
 
-constexpr uint32_t kListed = 1024; /* tiles that can win, before all are worked out */
+constexpr uint32_t kContenders = 1024; /* tiles that can win, before all are worked out */
 constexpr uint32_t kMostHalves = RZ_CUDA_MOST_THREADS / RZ_TILE;
 constexpr uint32_t kNoTile = 0xFFFFFFFFu;
 
 struct race {
-    scaled_row row;
+    const scaled_row &row;
     float threshold; /* the smallest y that is kept */
     uint64_t seed, position;
 };
@@ -45,26 +45,27 @@ struct contender {
  * Bounds
  */
 
-/* At most log2 of w > 0, and at least log2(w) - 0.0861. */
-__device__ inline double log2_below(uint32_t w)
+/* At most log2 of w > 0, and at least log2(w) - 0.0861, but for a rounding by 2^-17. */
+__device__ inline float log2_below(uint32_t w)
 {
-    const uint32_t bits = rz_float_bits(static_cast<float>(w));
-    return static_cast<double>(bits) * 0x1p-23 - 127.0;
+    return static_cast<float>(rz_float_bits(static_cast<float>(w))) * 0x1p-23f - 127.0f;
 }
 
-__device__ inline double upper_bound(float y, uint32_t word)
+__device__ inline float upper_bound(float y, uint32_t word)
 {
-    return static_cast<double>(y) + 4.0 + (word > 0 ? 32.0 - log2_below(word) : 65.0);
+    return y + (word > 0 ? 36.0f - log2_below(word) : 69.0f);
 }
 
-__device__ inline double lower_bound(float y, uint32_t word)
+__device__ inline float lower_bound(float y, uint32_t word)
 {
-    return static_cast<double>(y) + (word < 0x80000000u ? 31.44 - log2_below(word + 1) : -5.5);
+    return y + (word < 0x80000000u ? 31.44f - log2_below(word + 1) : -5.5f);
 }
 
-__device__ inline double bound_slack(const scaled_row &row)
+/* Sums in fp32 are off by 2^-24 of y and of what is added. A y so far below the largest that this
+ * is more than what follows from the largest cannot win, nor can its bounds. */
+__device__ inline float bound_slack(const scaled_row &row)
 {
-    return 0x1p-10 + fabs(static_cast<double>(row.largest)) * 0x1p-48;
+    return 0x1p-10f + fabsf(row.largest) * 0x1p-20f;
 }
 
 /* visit(tile, y, word) for every tile with a kept id. A thread takes the four tiles of a call. */
@@ -72,6 +73,8 @@ template <typename Visit>
 __device__ void each_entrant(const race &r, Visit visit)
 {
     const uint32_t tiles = r.row.edited.tiles, calls = (tiles + 63) / 64 * 16;
+    const float *tile_max = r.row.edited.tile_max;
+    const float scale = r.row.scale;
     for (uint32_t call = threadIdx.x; call < calls; call += blockDim.x) {
         const rz_philox_words words = rz_philox4x32(r.seed, call, r.position, RZ_STREAM_RACE);
 #pragma unroll
@@ -79,7 +82,7 @@ __device__ void each_entrant(const race &r, Visit visit)
             const uint32_t tile = call / 16 * 64 + call % 16 + i * 16;
             if (tile >= tiles)
                 continue;
-            const float y = rz_scaled(r.row.edited.tile_max[tile], r.row.scale);
+            const float y = rz_scaled(tile_max[tile], scale);
             if (y >= r.threshold)
                 visit(tile, y, words.word[i]);
         }
@@ -93,7 +96,7 @@ __device__ void each_entrant(const race &r, Visit visit)
 /* Mass of this lane's id of a tile, 0 if it is not kept. */
 __device__ inline uint64_t lane_mass(const race &r, uint32_t tile, double exponent)
 {
-    const float y = tile_y(r.row, tile);
+    const float y = rz_scaled(tile_logit(r.row.edited, tile), r.row.scale);
     return y >= r.threshold ? rz_mass(y, exponent) : 0;
 }
 
@@ -123,24 +126,37 @@ __device__ inline contender work_out(const race &r, uint32_t tile)
 /* The best of those that the halves found. */
 __device__ inline contender best_of_block(const contender &own)
 {
-    __shared__ contender of_halves[kMostHalves];
+    __shared__ contender of_halves[kWarp]; /* no more than a warp can look at */
+    static_assert(kMostHalves <= kWarp, "one warp looks at all");
     __syncthreads(); /* some may still read what the last race left */
     if (lane_of_half() == 0)
         of_halves[half_of_block()] = own;
     __syncthreads();
-    contender best = of_halves[0];
-    for (uint32_t half = 1; half < halves_of_block(); half++)
-        if (is_ahead(of_halves[half], best))
-            best = of_halves[half];
-    return best;
+    contender best = {{0.0, 0.0}, 0, kNoTile};
+    if (warp_of_block() == 0) {
+        if (lane_of_warp() < halves_of_block())
+            best = of_halves[lane_of_warp()];
+        for (int step = kWarp / 2; step > 0; step /= 2) {
+            const contender other = {{__shfl_xor_sync(kAllLanes, best.key.fraction, step),
+                                      __shfl_xor_sync(kAllLanes, best.key.exponent, step)},
+                                     __shfl_xor_sync(kAllLanes, best.mass, step),
+                                     __shfl_xor_sync(kAllLanes, best.tile, step)};
+            if (is_ahead(other, best))
+                best = other;
+        }
+        if (lane_of_warp() == 0)
+            of_halves[0] = best;
+    }
+    __syncthreads();
+    return of_halves[0];
 }
 
 __device__ inline contender winner(const race &r)
 {
-    __shared__ uint32_t listed[kListed];
+    __shared__ uint32_t listed[kContenders];
     __shared__ uint32_t count;
 
-    double low = -static_cast<double>(INFINITY);
+    float low = -INFINITY;
     each_entrant(
         r, [&](uint32_t, float y, uint32_t word) { low = larger()(low, lower_bound(y, word)); });
     low = combine_block(low, larger()) - bound_slack(r.row);
@@ -152,12 +168,12 @@ __device__ inline contender winner(const race &r)
         if (upper_bound(y, word) < low)
             return;
         const uint32_t at = atomicAdd(&count, 1u);
-        if (at < kListed)
+        if (at < kContenders)
             listed[at] = tile;
     });
     __syncthreads();
 
-    const bool all = count > kListed; /* logits so large that bounds tell little */
+    const bool all = count > kContenders; /* logits so large that bounds tell little */
     const uint32_t candidates = all ? r.row.edited.tiles : count;
     contender best = {{0.0, 0.0}, 0, kNoTile};
     for (uint32_t i = half_of_block(); i < candidates; i += halves_of_block()) {
@@ -183,6 +199,19 @@ __device__ inline uint32_t pick(const race &r, const contender &of)
     const uint64_t target = rz_pick_mass(r.seed, r.position, of.tile, of.mass);
     const uint32_t exceeding = __ballot_sync(lanes_of_half(), running > target) & lanes_of_half();
     return of.tile * RZ_TILE + static_cast<uint32_t>(__ffs(static_cast<int>(exceeding)) - 1);
+}
+
+__device__ inline uint32_t draw_id(const race &r)
+{
+    __shared__ uint32_t drawn;
+    const contender best = winner(r);
+    if (half_of_block() == 0) {
+        const uint32_t id = pick(r, best);
+        if (threadIdx.x == 0)
+            drawn = id;
+    }
+    __syncthreads();
+    return drawn;
 }
 
 } // namespace

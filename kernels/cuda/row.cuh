@@ -27,19 +27,30 @@ __device__ inline const rz_shard_view &shard_of(const rz_logits_view &view, uint
     return view.shards[low];
 }
 
-/* After the bitmask; NaN as -inf, and -inf past the vocabulary. */
-__device__ inline float masked_logit(const rz_logits_view &view, const rz_cuda_row &row,
-                                     uint32_t id)
+/* Where an id's logit is in its shard. 64-bit: rows times the stride of a row passes 2^32. */
+__device__ inline size_t index_in(const rz_shard_view &shard, const rz_cuda_row &row, uint32_t id)
+{
+    return row.logits_row * shard.row_stride + (id - shard.first);
+}
+
+/* As it came; NaN as -inf, and -inf past the vocabulary. */
+__device__ inline float raw_logit(const rz_logits_view &view, const rz_cuda_row &row, uint32_t id)
 {
     if (id >= view.vocab_size)
         return -INFINITY;
-    if (row.bitmask != nullptr && (row.bitmask[id / 32] >> (id % 32) & 1) == 0)
-        return -INFINITY;
     const rz_shard_view &shard = shard_of(view, id);
-    /* 64-bit: rows times the stride of a row passes 2^32. */
-    const size_t index = row.logits_row * shard.row_stride + (id - shard.first);
-    const float x = rz_logit_at(shard.logits, view.dtype, index);
+    const float x = rz_logit_at(shard.logits, view.dtype, index_in(shard, row, id));
     return x != x ? -INFINITY : x;
+}
+
+/* After the bitmask. */
+__device__ inline float masked_logit(const rz_logits_view &view, const rz_cuda_row &row,
+                                     uint32_t id)
+{
+    if (id < view.vocab_size && row.bitmask != nullptr &&
+        (row.bitmask[id / 32] >> (id % 32) & 1) == 0)
+        return -INFINITY;
+    return raw_logit(view, row, id);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -67,39 +78,62 @@ __device__ inline const rz_cuda_edit *find_edit(const rz_cuda_row &row, uint32_t
 }
 
 /* ------------------------------------------------------------------------------------------------
- * A row after its edits
+ * A row after its edits, or as it came
  */
 
 struct edited_row {
-    const rz_logits_view *logits;
+    rz_logits_view logits;
     const rz_cuda_row *row;
     const float *tile_max;
     const uint32_t *edited_tiles;
     uint32_t tiles;
+    bool raw; /* without any edits, and without the bitmask */
 };
 
 __device__ inline edited_row row_of_step(const rz_cuda_step &step, uint32_t index)
 {
     const uint32_t tiles = rz_tile_count(step.logits.vocab_size);
     const uint32_t words = rz_cuda_tile_words(step.logits.vocab_size);
-    return {&step.logits, &step.rows[index], step.tile_max + static_cast<size_t>(index) * tiles,
-            step.edited_tiles + static_cast<size_t>(index) * words, tiles};
+    return {step.logits,
+            &step.rows[index],
+            step.tile_max + static_cast<size_t>(index) * tiles,
+            step.edited_tiles + static_cast<size_t>(index) * words,
+            tiles,
+            false};
+}
+
+/* Does a row have its own maxima in step.raw_max? */
+__device__ inline bool has_raw_max(const rz_cuda_row &row)
+{
+    return row.logprobs == RZ_CUDA_LOGPROBS_RAW && (row.edit_slots > 0 || row.bitmask != nullptr);
+}
+
+__device__ inline edited_row raw_row_of_step(const rz_cuda_step &step, uint32_t index)
+{
+    edited_row row = row_of_step(step, index);
+    if (has_raw_max(*row.row))
+        row.tile_max = step.raw_max + static_cast<size_t>(index) * row.tiles;
+    row.raw = true;
+    return row;
 }
 
 __device__ inline bool is_edited(const edited_row &row, uint32_t tile)
 {
-    return row.row->edit_slots > 0 && (row.edited_tiles[tile / 32] >> (tile % 32) & 1) != 0;
+    return !row.raw && row.row->edit_slots > 0 &&
+           (row.edited_tiles[tile / 32] >> (tile % 32) & 1) != 0;
 }
 
 /* With a list of allowed ids, what no list names is not allowed. */
 __device__ inline float edited_logit(const edited_row &row, uint32_t id)
 {
+    if (row.raw)
+        return raw_logit(row.logits, *row.row, id);
     if (is_edited(row, id / RZ_TILE)) {
         const rz_cuda_edit *edit = find_edit(*row.row, id);
         if (edit != nullptr)
             return edit->logit;
     }
-    return row.row->allowed_count > 0 ? -INFINITY : masked_logit(*row.logits, *row.row, id);
+    return row.row->allowed_count > 0 ? -INFINITY : masked_logit(row.logits, *row.row, id);
 }
 
 /* The logit of this lane's id of a tile. */

@@ -36,6 +36,10 @@ struct alignas(16) uint4 {
     uint32_t x, y, z, w;
 };
 
+struct alignas(8) uint2 {
+    uint32_t x, y;
+};
+
 inline uint4 make_uint4(uint32_t x, uint32_t y, uint32_t z, uint32_t w)
 {
     return {x, y, z, w};
@@ -55,6 +59,9 @@ inline void __syncthreads()
 {
     emulation::wait_for_block(false);
 }
+
+/* Blocks run one after the other, and a thread sees what another has written. */
+inline void __threadfence() {}
 
 inline int __syncthreads_or(int predicate)
 {
@@ -79,6 +86,12 @@ T __shfl_xor_sync(uint32_t mask, T value, int lanes)
 {
     const int own = static_cast<int>(threadIdx.x % emulation::kWarp);
     return emulated_exchange(mask, value, own ^ lanes, true);
+}
+
+template <typename T>
+T __shfl_sync(uint32_t mask, T value, int source)
+{
+    return emulated_exchange(mask, value, source, true);
 }
 
 template <typename T>

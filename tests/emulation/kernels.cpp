@@ -6,29 +6,39 @@
 #define RZ_CUDA_SOURCE
 #include "tests/emulation/cuda.h"
 
+#include "kernels/cuda/exchange.h"
 #include "kernels/cuda/kernels.h"
+#include "tools/bench_read.h"
 
 extern "C" __global__ void rz_probe_threshold(const rz_cuda_step step); /* probe.cu */
+extern "C" __global__ void rz_probe_exp2_near(const rz_cuda_step step);
 
 namespace {
 
-/* Each takes one struct rz_cuda_step. */
-template <void (*kernel)(const rz_cuda_step)>
+/* Each takes one struct by value. */
+template <typename Argument, void (*kernel)(const Argument)>
 void call(void *arguments)
 {
-    kernel(*static_cast<const rz_cuda_step *>(static_cast<void **>(arguments)[0]));
+    kernel(*static_cast<const Argument *>(static_cast<void **>(arguments)[0]));
 }
 
-const struct {
+struct entry {
     const char *name;
+    size_t argument_bytes;
     void (*call)(void *arguments);
-} kernels[] = {
-    {"rz_cuda_scan_f32", call<rz_cuda_scan_f32>},
-    {"rz_cuda_scan_f16", call<rz_cuda_scan_f16>},
-    {"rz_cuda_scan_bf16", call<rz_cuda_scan_bf16>},
-    {"rz_cuda_edit_rows", call<rz_cuda_edit_rows>},
-    {"rz_cuda_resolve", call<rz_cuda_resolve>},
-    {"rz_probe_threshold", call<rz_probe_threshold>},
+};
+
+#define KERNEL(name, argument) entry({#name, sizeof(argument), call<argument, name>})
+
+const entry kernels[] = {
+    KERNEL(rz_cuda_scan_f32, rz_cuda_step),        KERNEL(rz_cuda_scan_f16, rz_cuda_step),
+    KERNEL(rz_cuda_scan_bf16, rz_cuda_step),       KERNEL(rz_cuda_edit_rows, rz_cuda_step),
+    KERNEL(rz_cuda_resolve, rz_cuda_step),         KERNEL(rz_cuda_fetch, rz_cuda_fetch_args),
+    KERNEL(rz_cuda_hand_in, rz_cuda_hand_in_args), KERNEL(rz_cuda_await, rz_cuda_await_args),
+    KERNEL(rz_cuda_publish, rz_cuda_publish_args), KERNEL(rz_cuda_take, rz_cuda_take_args),
+    KERNEL(rz_cuda_sample_f32, rz_cuda_step),      KERNEL(rz_cuda_sample_f16, rz_cuda_step),
+    KERNEL(rz_cuda_sample_bf16, rz_cuda_step),     KERNEL(rz_probe_threshold, rz_cuda_step),
+    KERNEL(rz_probe_exp2_near, rz_cuda_step),      KERNEL(rz_bench_read, rz_bench_read_args),
 };
 
 } // namespace
@@ -42,5 +52,13 @@ int emulated_run(const emulated_launch *launch, void **arguments)
                             launch->seed, kernel.call, arguments);
         return 1;
     }
+    return 0;
+}
+
+size_t emulated_argument_bytes(const char *name)
+{
+    for (const auto &kernel : kernels)
+        if (std::strcmp(kernel.name, name) == 0)
+            return kernel.argument_bytes;
     return 0;
 }

@@ -5,6 +5,7 @@
 #ifndef RZ_TESTS_EMULATION_KERNELS_H
 #define RZ_TESTS_EMULATION_KERNELS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -21,6 +22,9 @@ struct emulated_launch {
 /* emulated_run - run a kernel to its end. arguments: a pointer to each, as of cuLaunchKernel().
  * False if there is no such kernel. */
 int emulated_run(const struct emulated_launch *launch, void **arguments);
+
+/* emulated_argument_bytes - of the one argument of a kernel; 0 if there is no such kernel. */
+size_t emulated_argument_bytes(const char *name);
 
 #ifdef __cplusplus
 }

@@ -19,7 +19,8 @@
 #include <cmocka.h>
 
 #include "kernels/contract.h"
-#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/pack.h"
+#include "kernels/cuda/plan.h"
 #include "kernels/reference.h"
 #include "kernels/row.h"
 #include "tests/emulation/kernels.h"
@@ -36,9 +37,12 @@ enum { MAX_ROWS = 8, MAX_BLOCKS = 9 };
 
 struct launch {
     struct rz_cuda_step step;
-    struct rz_cuda_row rows[MAX_ROWS];
-    struct rz_cuda_edit *edits;
-    uint32_t slots, ids; /* of all rows */
+    struct rz_logits_view view;
+    struct rz_row_task tasks[MAX_ROWS];
+    uint32_t rows;
+    uint32_t first_id[MAX_ROWS];
+    struct rz_cuda_pack_size size;
+    void *block, *edits, *workspace; /* of the device */
     uint64_t *random;
 };
 
@@ -50,61 +54,57 @@ static void *garbage(size_t bytes)
     return memory;
 }
 
-/* A row for the GPU, as a job would make it of a task. */
-static struct rz_cuda_row row_of_task(const struct rz_row_task *task)
-{
-    const struct rz_sampling *p = task->sampling;
-    const bool penalties = p->repetition_penalty != 1.0f || p->frequency_penalty != 0.0f ||
-                           p->presence_penalty != 0.0f;
-    struct rz_cuda_row row = {
-        .seed = task->seed,
-        .position = task->position,
-        .logits_row = task->logits_row,
-        .draws = task->draws,
-        .temperature = p->temperature,
-        .top_p = p->top_p,
-        .min_p = p->min_p,
-        .top_k = p->top_k,
-        .repetition_penalty = p->repetition_penalty,
-        .frequency_penalty = p->frequency_penalty,
-        .presence_penalty = p->presence_penalty,
-        .allowed_count = p->allowed_count,
-        .banned_count = p->banned_count,
-        .stop_count = task->output_length < p->min_tokens ? p->stop_count : 0,
-        .bias_count = p->bias_count,
-        .history_count = penalties ? task->history_count : 0,
-        .prompt_count = penalties ? task->prompt_count : 0,
-        .output_count = penalties ? task->output_count : 0,
-        .allowed_ids = p->allowed_ids,
-        .banned_ids = p->banned_ids,
-        .stop_ids = p->stop_ids,
-        .bias = p->bias,
-        .history = task->history,
-        .prompt_ids = task->prompt_ids,
-        .output_ids = task->output_ids,
-        .bitmask = task->bitmask,
-    };
-    row.edit_slots = rz_cuda_edit_slots(&row);
-    return row;
-}
-
 static void launch_begin(struct launch *l, const struct rz_logits_view *view, uint64_t *random)
 {
-    *l = (struct launch){.random = random};
-    l->step.logits = *view;
-    l->step.rows = l->rows;
-    l->step.scan_blocks = 1 + random_below(random, MAX_BLOCKS);
+    *l = (struct launch){.view = *view, .random = random};
 }
 
 static void launch_add(struct launch *l, const struct rz_row_task *task, uint32_t logits_row)
 {
-    const uint32_t index = l->step.row_count++;
-    struct rz_cuda_row *row = &l->rows[index];
-    *row = row_of_task(task);
-    row->logits_row = logits_row;
-    row->first_id = l->ids;
-    l->slots += row->edit_slots;
-    l->ids += row->draws;
+    const uint32_t row = l->rows++;
+    l->tasks[row] = *task;
+    l->tasks[row].logits_row = logits_row;
+    if (row + 1 < MAX_ROWS)
+        l->first_id[row + 1] = l->first_id[row] + task->draws;
+}
+
+/* As if it were the device's: nothing of the host is left. */
+static void launch_pack(struct launch *l)
+{
+    const struct rz_cuda_batch batch = {.view = &l->view, .tasks = l->tasks, .count = l->rows};
+    assert_true(rz_cuda_pack_measure(&batch, &l->size));
+    l->block = garbage(l->size.block_bytes);
+    l->edits = garbage(l->size.edit_bytes);
+    struct rz_cuda_pack_memory memory = {
+        .block = garbage(l->size.block_bytes), .device = l->block, .edits = l->edits};
+    rz_cuda_pack(&batch, &memory, &l->step);
+    memcpy(l->block, memory.block, l->size.block_bytes);
+    free(memory.block);
+}
+
+static void launch_place(struct launch *l)
+{
+    const uint32_t vocab = l->view.vocab_size, most = l->rows + random_below(l->random, 3);
+    size_t bytes;
+    assert_true(rz_cuda_workspace_bytes(vocab, most, &bytes));
+    l->workspace = garbage(bytes);
+    rz_cuda_workspace_place(&l->step, vocab, most, l->workspace);
+    memset(l->step.scanned, 0, most * sizeof *l->step.scanned);
+    l->step.ids = garbage(sizeof *l->step.ids * l->size.draws);
+    l->step.results = garbage(sizeof *l->step.results * l->size.draws);
+}
+
+static void launch_one(struct launch *l, const struct rz_cuda_launch *planned)
+{
+    const struct emulated_launch launch = {
+        .kernel = planned->kernel,
+        .grid_x = planned->grid_x,
+        .grid_y = planned->grid_y,
+        .threads = planned->threads,
+        .seed = random_next(l->random),
+    };
+    void *arguments[] = {&l->step};
+    assert_true(emulated_run(&launch, arguments));
 }
 
 static void run(struct launch *l, const char *kernel, uint32_t grid_x, uint32_t grid_y)
@@ -114,15 +114,9 @@ static void run(struct launch *l, const char *kernel, uint32_t grid_x, uint32_t 
     const uint32_t block = random_below(l->random, 40) == 0
                                ? RZ_CUDA_MOST_THREADS
                                : threads[random_below(l->random, COUNT(threads))];
-    const struct emulated_launch launch = {
-        .kernel = kernel,
-        .grid_x = grid_x,
-        .grid_y = grid_y,
-        .threads = block,
-        .seed = random_next(l->random),
-    };
-    void *arguments[] = {&l->step};
-    assert_true(emulated_run(&launch, arguments));
+    const struct rz_cuda_launch launch = {
+        .kernel = kernel, .grid_x = grid_x, .grid_y = grid_y, .threads = block};
+    launch_one(l, &launch);
 }
 
 static void launch_scan(struct launch *l)
@@ -130,27 +124,26 @@ static void launch_scan(struct launch *l)
     static const char *const kernels[] = {[RZ_F32] = "rz_cuda_scan_f32",
                                           [RZ_F16] = "rz_cuda_scan_f16",
                                           [RZ_BF16] = "rz_cuda_scan_bf16"};
-    struct rz_cuda_step *step = &l->step;
-    const uint32_t rows = step->row_count, vocab = step->logits.vocab_size;
-    step->tile_max = garbage(sizeof(float) * rows * rz_tile_count(vocab));
-    step->nan_seen = garbage(sizeof(uint32_t) * rows * step->scan_blocks);
-    step->edited_tiles = garbage(sizeof(uint32_t) * rows * rz_cuda_tile_words(vocab));
-    step->ids = garbage(sizeof(int32_t) * l->ids);
-    step->status = garbage(sizeof(uint32_t) * rows);
-    l->edits = garbage(sizeof(struct rz_cuda_edit) * l->slots);
-    for (uint32_t row = 0, slot = 0; row < rows; slot += l->rows[row++].edit_slots)
-        l->rows[row].edits = l->edits + slot;
-    run(l, kernels[step->logits.dtype], step->scan_blocks, rows);
+    run(l, kernels[l->view.dtype], 1 + random_below(l->random, MAX_BLOCKS), l->rows);
+}
+
+static void launch_sample(struct launch *l)
+{
+    static const char *const kernels[] = {[RZ_F32] = "rz_cuda_sample_f32",
+                                          [RZ_F16] = "rz_cuda_sample_f16",
+                                          [RZ_BF16] = "rz_cuda_sample_bf16"};
+    run(l, kernels[l->view.dtype], 1 + random_below(l->random, MAX_BLOCKS), l->rows);
 }
 
 static void launch_end(struct launch *l)
 {
+    for (uint32_t row = 0; row < l->rows; row++)
+        assert_int_equal(l->step.scanned[row], 0);
+    free(l->block);
     free(l->edits);
-    free(l->step.tile_max);
-    free(l->step.nan_seen);
-    free(l->step.edited_tiles);
+    free(l->workspace);
     free(l->step.ids);
-    free(l->step.status);
+    free(l->step.results);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -179,6 +172,16 @@ static void expect(struct expected *e, const struct test_case *c)
 {
     rz_row_read(&c->view, c->task.logits_row, 0, c->view.vocab_size, e->logits);
     rz_reference_draw(e->logits, c->view.vocab_size, &c->task, &e->scratch, e->results);
+}
+
+/* The same without logprobs, which write over what filters leave in the scratch. */
+static void expect_filters(struct expected *e, const struct test_case *c)
+{
+    struct rz_sampling plain = c->sampling;
+    struct rz_row_task task = c->task;
+    plain.flags = 0;
+    task.sampling = &plain;
+    rz_reference_draw(e->logits, c->view.vocab_size, &task, &e->scratch, e->results);
 }
 
 /* The largest of a tile's logits: of those that came, after the bitmask; or of the edited ones. */
@@ -212,13 +215,12 @@ static void check_maxima(const struct launch *l, uint32_t row, const struct expe
 static void check_draws(const struct launch *l, uint32_t row, const struct expected *e,
                         const struct test_case *c)
 {
-    if (l->step.status[row] != e->results[0].status)
-        fail_msg("status %u instead of %u: %s", l->step.status[row], e->results[0].status,
-                 case_text(c));
     for (uint32_t i = 0; i < c->task.draws; i++) {
-        const int32_t got = l->step.ids[l->rows[row].first_id + i];
-        if (got != e->results[i].id)
-            fail_msg("draw %u: id %d instead of %d: %s", i, got, e->results[i].id, case_text(c));
+        const struct rz_result *got = &l->step.results[l->first_id[row] + i];
+        if (!case_same_result(got, &e->results[i]))
+            fail_msg("draw %u: %s", i, case_difference(c, got, &e->results[i]));
+        assert_int_equal(l->step.ids[l->first_id[row] + i], got->id);
+        assert_int_equal(got->row, 0xA5A5A5A5);
     }
 }
 
@@ -227,7 +229,7 @@ static void check_draws(const struct launch *l, uint32_t row, const struct expec
 static void check_threshold(struct launch *l, const struct expected *e, const struct test_case *c)
 {
     run(l, "rz_probe_threshold", 1, 1);
-    const float threshold = rz_float_from_bits(l->step.status[0]);
+    const float threshold = rz_float_from_bits((uint32_t)l->step.ids[0]);
     for (uint32_t id = 0; id < c->view.vocab_size; id++)
         if ((e->scratch.y[id] >= threshold) != e->scratch.kept[id])
             fail_msg("id %u, y %.9g, threshold %.9g: %s", id, (double)e->scratch.y[id],
@@ -253,21 +255,24 @@ static void check_case(const struct test_case *c, struct expected *e, uint64_t *
     expect(e, c);
     launch_begin(&l, &c->view, random);
     launch_add(&l, &c->task, c->task.logits_row);
+    launch_pack(&l);
+    launch_place(&l);
     launch_scan(&l);
     check_maxima(&l, 0, e, c, false);
     run(&l, "rz_cuda_edit_rows", 1, 1);
     check_maxima(&l, 0, e, c, true);
-    if (is_filtered(e, c))
+    if (is_filtered(e, c)) {
+        expect_filters(e, c);
         check_threshold(&l, e, c);
+        expect(e, c);
+    }
     run(&l, "rz_cuda_resolve", 1, 1);
     check_draws(&l, 0, e, c);
+    if (random_below(random, 4) == 0) { /* all in one, in the workspace as it was left */
+        launch_sample(&l);
+        check_draws(&l, 0, e, c);
+    }
     launch_end(&l);
-}
-
-/* Logprobs are not what the kernels have. */
-static void without_logprobs(struct test_case *c)
-{
-    c->sampling.flags &= ~RZ_SAMPLING_LOGPROBS;
 }
 
 static void kernels_are_the_reference_on_random_rows(void **state)
@@ -280,7 +285,6 @@ static void kernels_are_the_reference_on_random_rows(void **state)
     for (uint64_t index = 0; index < count; index++) {
         struct test_case c;
         case_random(&c, seed, index);
-        without_logprobs(&c);
         check_case(&c, &e, &random);
         case_end(&c);
     }
@@ -298,7 +302,6 @@ static void on_random_rows_of_real_vocabularies(void **state)
     for (uint64_t index = 0; index < count; index++) {
         struct test_case c;
         case_random_of(&c, seed, index, vocabs[index % COUNT(vocabs)]);
-        without_logprobs(&c);
         c.task.draws = 1;
         check_case(&c, &e, &random);
         case_end(&c);
@@ -369,6 +372,32 @@ static void on_tiles_that_bounds_cannot_tell_apart(void **state)
     free(logits);
 }
 
+/* Between floats and at the halves, where a power of two is rounded to the other side. */
+static void powers_in_fp32_are_as_near_as_bounds_take_them(void **state)
+{
+    (void)state;
+    enum { POWERS = 1 << 16 };
+    uint64_t random = test_seed();
+    float *y = garbage(POWERS * sizeof *y), *powers = garbage(POWERS * sizeof *powers);
+    for (uint32_t i = 0; i < POWERS; i++) {
+        const float half = (float)(i % 128) / -2.0f;
+        y[i] = i < 128   ? half
+               : i < 256 ? nextafterf(half, -INFINITY)
+               : i < 384 ? nextafterf(half, 0.0f)
+                         : (float)(-64.0 * random_unit(&random));
+    }
+    struct launch l = {.random = &random};
+    l.step.logits.vocab_size = POWERS * RZ_TILE;
+    l.step.tile_max = y;
+    l.step.raw_max = powers;
+    run(&l, "rz_probe_exp2_near", 1, 1);
+    for (uint32_t i = 0; i < POWERS; i++)
+        if (!(fabs((double)powers[i] / exp2((double)y[i]) - 1.0) <= 0x1p-20))
+            fail_msg("2^%.9g is %.9g", (double)y[i], (double)powers[i]);
+    free(y);
+    free(powers);
+}
+
 /* ------------------------------------------------------------------------------------------------
  * Rows together, rank-major: [ranks][rows][columns of a rank], as a gather leaves them
  */
@@ -420,7 +449,39 @@ static void next_case(struct test_case *c, uint64_t seed, uint64_t *index, uint3
             break;
         case_end(c);
     }
-    without_logprobs(c);
+}
+
+static void launch_planned(struct launch *l)
+{
+    static const uint32_t multiprocessors[] = {1, 2, 20, 132};
+    struct rz_cuda_plan plan;
+    const struct rz_cuda_shape shape = {
+        .dtype = l->view.dtype,
+        .vocab_size = l->view.vocab_size,
+        .rows = l->rows,
+        .edits = l->size.edits,
+        .multiprocessors = multiprocessors[random_below(l->random, COUNT(multiprocessors))],
+    };
+    rz_cuda_plan_make(&plan, &shape);
+    for (uint32_t i = 0; i < plan.count; i++)
+        launch_one(l, &plan.launches[i]);
+}
+
+/* Kernels one by one or all in one, with any grids; or as they are planned for a device. */
+static void launch_all(struct launch *l)
+{
+    const uint32_t way = random_below(l->random, 16);
+    launch_pack(l);
+    launch_place(l);
+    if (way == 0) {
+        launch_planned(l);
+    } else if (way < 8) {
+        launch_sample(l);
+    } else {
+        launch_scan(l);
+        run(l, "rz_cuda_edit_rows", l->rows, 1);
+        run(l, "rz_cuda_resolve", l->rows, 1);
+    }
 }
 
 static void rows_of_one_launch_do_not_see_one_another(void **state)
@@ -446,9 +507,7 @@ static void rows_of_one_launch_do_not_see_one_another(void **state)
             gather_row(&g, &cases[row], row);
             launch_add(&l, &cases[row].task, row);
         }
-        launch_scan(&l);
-        run(&l, "rz_cuda_edit_rows", rows, 1);
-        run(&l, "rz_cuda_resolve", rows, 1);
+        launch_all(&l);
         for (uint32_t row = 0; row < rows; row++) {
             expect(&e, &cases[row]);
             check_draws(&l, row, &e, &cases[row]);
@@ -468,6 +527,7 @@ int main(void)
         cmocka_unit_test(on_hard_rows_with_every_filter),
         cmocka_unit_test(on_nuclei_that_end_at_a_tie),
         cmocka_unit_test(on_tiles_that_bounds_cannot_tell_apart),
+        cmocka_unit_test(powers_in_fp32_are_as_near_as_bounds_take_them),
         cmocka_unit_test(rows_of_one_launch_do_not_see_one_another),
     };
     return cmocka_run_group_tests_name("cuda_kernels", tests, NULL, NULL);
