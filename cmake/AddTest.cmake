@@ -64,18 +64,21 @@ function(rz_add_mpi_test name)
         ENVIRONMENT "${RZ_MPI_TEST_ENVIRONMENT}")
 endfunction()
 
-# rz_add_command_test(NAME SCRIPT FILE.py [LABELS LABEL...] [TIMEOUT S])
+# rz_add_command_test(NAME SCRIPT FILE.py [COMMAND TARGET] [LABELS LABEL...] [TIMEOUT S])
 #
-# A Python script whose environment says where the rankzero command (RANKZERO) and mpirun (MPIRUN, if
-# there is one) are. Exit status 77: what it needs is missing.
+# A Python script whose environment says where the rankzero command (RANKZERO; another build of it with
+# COMMAND) and mpirun (MPIRUN, if there is one) are. Exit status 77: what it needs is missing.
 function(rz_add_command_test name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "SCRIPT;TIMEOUT" "LABELS")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "SCRIPT;COMMAND;TIMEOUT" "LABELS")
     if(NOT arg_SCRIPT OR arg_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR
             "rz_add_command_test(${name}): no SCRIPT, or unknown: ${arg_UNPARSED_ARGUMENTS}")
     endif()
     if(NOT arg_TIMEOUT)
         set(arg_TIMEOUT 300)
+    endif()
+    if(NOT arg_COMMAND)
+        set(arg_COMMAND rankzero_command)
     endif()
 
     set(mpirun "")
@@ -86,5 +89,5 @@ function(rz_add_command_test name)
         COMMAND "${Python3_EXECUTABLE}" "${CMAKE_CURRENT_SOURCE_DIR}/${arg_SCRIPT}" --verbose)
     set_tests_properties(${name} PROPERTIES
         TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" SKIP_RETURN_CODE 77
-        ENVIRONMENT "RANKZERO=$<TARGET_FILE:rankzero_command>;${mpirun};${RZ_MPI_TEST_ENVIRONMENT}")
+        ENVIRONMENT "RANKZERO=$<TARGET_FILE:${arg_COMMAND}>;${mpirun};${RZ_MPI_TEST_ENVIRONMENT}")
 endfunction()

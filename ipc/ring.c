@@ -110,6 +110,21 @@ static int make_room(struct rz_ring *ring, uint64_t deadline_ns, struct rz_error
     return RZ_OK;
 }
 
+int rz_ring_reserve(struct rz_ring *ring, uint64_t deadline_ns, uint64_t *sequence,
+                    struct rz_error *err)
+{
+    const int status = make_room(ring, deadline_ns, err);
+    if (status == RZ_OK)
+        *sequence = ring->next++;
+    return status;
+}
+
+void rz_ring_announce(struct rz_ring *ring)
+{
+    rz_wake(ring->config.waiter->sleepers, RZ_ALL_RANKS, &ring->tail->published,
+            (uint32_t)(ring->next - 1));
+}
+
 /* Each word is stored with release: a reader that loads it (acquire) while it is being written sees
  * at its second look at the stamp that the slot was invalid before, and drops what it has read. */
 static void write_words(_Atomic uint64_t *to, const void *from, size_t bytes)

@@ -57,6 +57,16 @@ void rz_ring_open(struct rz_ring *ring, const struct rz_ring_config *config);
 int rz_ring_publish(struct rz_ring *ring, uint32_t type, const void *payload, size_t bytes,
                     uint64_t deadline_ns, struct rz_error *err);
 
+/* rz_ring_reserve - producer: make room for the next record, which another writer than this call
+ * puts into its slot (a GPU), as rz_ring_publish() would have. *sequence: its number. Waits and
+ * fails as rz_ring_publish() does. */
+int rz_ring_reserve(struct rz_ring *ring, uint64_t deadline_ns, uint64_t *sequence,
+                    struct rz_error *err);
+
+/* rz_ring_announce - producer: wake consumers that sleep until the record that was reserved last is
+ * there. It is. */
+void rz_ring_announce(struct rz_ring *ring);
+
 /* rz_ring_poll - consumer: 1 if the next record is there, 0 if not. Never waits. */
 int rz_ring_poll(const struct rz_ring *ring);
 

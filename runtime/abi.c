@@ -37,7 +37,9 @@ FOLLOWS(rz_options, open_timeout_ms, comm);
 FOLLOWS(rz_options, step_timeout_ms, open_timeout_ms);
 FOLLOWS(rz_options, threads, step_timeout_ms);
 FOLLOWS(rz_options, shm_dir, threads);
-ENDS(rz_options, shm_dir, 64);
+FOLLOWS(rz_options, device, shm_dir);
+FOLLOWS(rz_options, reserved, device);
+ENDS(rz_options, reserved, 72);
 
 FOLLOWS(rz_sampling, temperature, size);
 FOLLOWS(rz_sampling, top_k, temperature);

@@ -9,6 +9,7 @@
 
 static const struct rz_comm_ops *comm_for(const struct rz_plan *plan, struct rz_transport transport)
 {
+    /* Between GPUs it only tells who has come, with how many rows: no buffers. */
     return plan->comm == RZ_COMM_MPI ? transport.mpi_ops : &rz_comm_shm;
 }
 
@@ -61,9 +62,12 @@ static int open_comm(rz_job *job, struct rz_error *err)
 static int open_samplers(rz_job *job, struct rz_error *err)
 {
     const struct rz_plan *plan = &job->plan;
-    const int status = rz_samplers_open(&job->samplers, plan, job->local.threads, err);
-    if (status != RZ_OK)
-        return status;
+    if (plan->backend != RZ_BACKEND_CUDA) {
+        const int status = rz_samplers_open(&job->samplers, plan, job->local.threads, err);
+        if (status != RZ_OK)
+            return status;
+        job->results = job->samplers.results;
+    }
     for (uint32_t r = 0; r < plan->world; r++)
         job->shards[r] =
             (struct rz_shard_view){.first = rz_plan_first(plan, r), .count = plan->columns[r]};
@@ -80,6 +84,7 @@ static void close_parts(rz_job *job)
 {
     if (job->comm_ops != NULL)
         job->comm_ops->close(job->comm);
+    rz_gpu_close(job);
     rz_samplers_close(&job->samplers);
     rz_sequence_table_free(&job->sequences);
     rz_request_destroy(&job->request);
@@ -98,6 +103,8 @@ static int meet(rz_job *job, const struct rz_local *local, const char *name, str
     int status = rz_meeting_join(&job->meeting, &job->plan, local, name, err);
     if (status == RZ_OK)
         status = open_comm(job, err);
+    if (status == RZ_OK && job->plan.backend == RZ_BACKEND_CUDA)
+        status = rz_gpu_open(job, err);
     if (status != RZ_OK)
         rz_meeting_end(&job->meeting, status, err->rank); /* others may be waiting there */
     return agree(job->transport, status, err);
@@ -183,6 +190,7 @@ int rz_job_end(rz_job *job, int status)
                     late);
     }
     rz_meeting_end(&job->meeting, status, job->error.rank);
+    rz_gpu_stop(job);
     job->over = status; /* from here on nothing but rz_job_check() writes to job->error */
     job->begun = false;
     return status;
@@ -201,8 +209,10 @@ void rz_close(rz_job *job)
     if (job == NULL)
         return;
     struct rz_transport transport = job->transport;
-    if (rz_job_is_forked(job)) { /* the job goes on, and MPI knows nothing of this process */
+    if (rz_job_is_forked(job)) { /* the job goes on; MPI and CUDA know nothing of this process */
         job->comm_ops = NULL;
+        free(job->gpu);
+        job->gpu = NULL;
         transport.release = NULL;
     } else {
         rz_meeting_end(&job->meeting, RZ_E_CLOSED, (int)job->local.rank);
@@ -239,5 +249,7 @@ void rz_shard(const rz_job *job, uint32_t *first, uint32_t *count)
 void *rz_logits(rz_job *job, size_t *row_stride)
 {
     *row_stride = rz_plan_row_stride(&job->plan, job->local.rank);
+    if (job->gpu != NULL)
+        return rz_gpu_logits(job);
     return job->comm_ops->buffer(job->comm);
 }

@@ -6,6 +6,7 @@
  *     meeting          the shared memory, the ring in it, and who is alive
  *     comm             brings logits to rank 0
  *     samplers, request, sequences    rank 0 only: what draws, and what to draw
+ *     gpu              in place of comm's buffers and the samplers, with RZ_BACKEND_CUDA
  */
 #ifndef RZ_RUNTIME_JOB_H
 #define RZ_RUNTIME_JOB_H
@@ -15,6 +16,7 @@
 #include "comm/comm.h"
 #include "internal/error.h"
 #include "rankzero/rankzero.h"
+#include "runtime/gpu.h"
 #include "runtime/meeting.h"
 #include "runtime/options.h"
 #include "runtime/record.h"
@@ -44,7 +46,10 @@ struct rz_job {
     struct rz_comm *comm;
     size_t remote_row_bytes; /* logits of a row that are not rank 0's own */
 
+    struct rz_gpu *gpu; /* NULL: logits are in memory of the host */
+
     struct rz_samplers samplers;
+    struct rz_result *results; /* [max_rows], the samplers' or the GPU's */
     struct rz_request request;
     struct rz_sequence_table sequences;
     struct rz_shard_view shards[RZ_MAX_WORLD];
@@ -52,7 +57,8 @@ struct rz_job {
 
     struct rz_record *record; /* the step's ids, as they go through the ring */
 
-    uint64_t step; /* number of the last step begun; the first is 1 */
+    uint64_t step;     /* number of the last step begun; the first is 1 */
+    uint64_t captures; /* of steps on streams, so far */
     uint64_t deadline_ns;
     uint32_t logits_rows; /* of this step */
     size_t result_size;   /* of this step: the caller's sizeof(struct rz_result) */

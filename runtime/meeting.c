@@ -110,6 +110,9 @@ static int map_rest(struct rz_meeting *meeting, const struct rz_plan *plan, stru
     if (status != RZ_OK)
         return status;
     rz_ring_open(&meeting->ring, &ring);
+    meeting->ring_data = ring.data;
+    meeting->ring_data_bytes = layout.ring_data_bytes;
+    meeting->ring_data_offset = layout.ring_data;
 
     for (uint32_t r = 0; r < plan->world && plan->comm == RZ_COMM_SHM; r++) {
         if (!producer && r != meeting->rank)
@@ -120,6 +123,11 @@ static int map_rest(struct rz_meeting *meeting, const struct rz_plan *plan, stru
             return status;
     }
     return RZ_OK;
+}
+
+int rz_meeting_map_ring(struct rz_meeting *meeting, void **address, struct rz_error *err)
+{
+    return map(meeting, meeting->ring_data_offset, meeting->ring_data_bytes, true, address, err);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -162,7 +170,7 @@ static int fail_ended(const struct rz_meeting *meeting, uint32_t ended, struct r
             return RZ_E_MISMATCH;
     }
     if (rank == RZ_NO_RANK || about == by)
-        return rz_fail(err, status, rank, 0, "rank %u ended the job: %s", by,
+        return rz_fail(err, status, (int)by, 0, "rank %u ended the job: %s", by,
                        rz_status_text(status));
     return rz_fail(err, status, rank, 0, "rank %u ended the job because of rank %u: %s", by, about,
                    rz_status_text(status));
@@ -175,9 +183,16 @@ void rz_meeting_end(struct rz_meeting *meeting, int status, int about)
     uint32_t none = 0;
     /* acq_rel: what this rank wrote before is there for who reads why the job ended. Sleepers see
      * it at the end of their slice. */
-    atomic_compare_exchange_strong_explicit(&meeting->control->ended, &none,
-                                            pack_end(status, meeting->rank, about),
-                                            memory_order_acq_rel, memory_order_relaxed);
+    if (!atomic_compare_exchange_strong_explicit(&meeting->control->ended, &none,
+                                                 pack_end(status, meeting->rank, about),
+                                                 memory_order_acq_rel, memory_order_relaxed))
+        return;
+    /* A stream waits until its word is at least the next record's number, modulo 2^32: far ahead it
+     * is, and stays so if a GPU adds that number after all. What is waited for then finds no record
+     * of that number, or the job ended. release: after `ended`. */
+    for (uint32_t r = 0; r < meeting->world; r++)
+        atomic_fetch_add_explicit(&meeting->control->ranks[r].ready, UINT32_C(1) << 30,
+                                  memory_order_release);
 }
 
 int rz_meeting_ended(const struct rz_meeting *meeting, struct rz_error *err)

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 
 #include "comm/comm.h"
+#include "comm/stream_comm.h"
 #include "internal/error.h"
 #include "ipc/ring.h"
 #include "ipc/segment.h"
@@ -29,6 +30,14 @@ struct rz_rank_control {
     _Atomic uint32_t joined;                      /* 1 once `cpus` and `plan` are written */
     alignas(RZ_LINE_BYTES) struct rz_cpus cpus;   /* that it may run on */
     alignas(RZ_LINE_BYTES) struct rz_comm_line comm;
+    /* With GPUs. `handed` is written by this rank's GPU: rows << 32 | low 32 bits of its last step.
+     * `ready` by rank 0's: the last record in the ring; and by whoever ends the job, to release a
+     * stream that waits for it. */
+    alignas(RZ_LINE_BYTES) _Atomic uint32_t gpu_here; /* 1 once `gpu_uuid` is written */
+    struct rz_cuda_uuid gpu_uuid;
+    alignas(RZ_LINE_BYTES) _Atomic uint64_t handed;
+    alignas(RZ_LINE_BYTES) _Atomic uint32_t ready;
+    alignas(RZ_LINE_BYTES) struct rz_stream_comm_line gpu;
     alignas(RZ_LINE_BYTES) struct rz_plan plan;
 };
 
@@ -37,6 +46,8 @@ struct rz_job_control {
     alignas(
         RZ_LINE_BYTES) _Atomic uint32_t ended; /* 0, or why and by whom; set once, by any rank */
     alignas(RZ_LINE_BYTES) _Atomic uint64_t sleepers; /* bit r: rank r sleeps in rz_wait() */
+    alignas(
+        RZ_LINE_BYTES) _Atomic uint32_t gpu_comm; /* rank 0: 1 + enum rz_comm_kind between GPUs */
     struct rz_rank_control ranks[RZ_MAX_WORLD];
 };
 
@@ -57,6 +68,9 @@ struct rz_meeting {
     struct rz_waiter waiter;
     struct rz_ring ring;
     void *logits[RZ_MAX_WORLD]; /* shard buffers that are mapped here; others NULL */
+    void *ring_data;            /* page-aligned, as is `control` */
+    size_t ring_data_bytes;
+    size_t ring_data_offset; /* in the segment */
 };
 
 /* A meeting that has not been begun, for rz_meeting_end() and rz_meeting_close(). */
@@ -72,6 +86,10 @@ int rz_meeting_begin(struct rz_meeting *meeting, const struct rz_plan *plan,
 int rz_meeting_join(struct rz_meeting *meeting, const struct rz_plan *plan,
                     const struct rz_local *local, const char *name, struct rz_error *err);
 
+/* rz_meeting_map_ring - the ring's data once more, and writable, for a device that has no other way
+ * to read it. */
+int rz_meeting_map_ring(struct rz_meeting *meeting, void **address, struct rz_error *err);
+
 /* rz_meeting_ended - RZ_OK, or why the job has ended, as far as somebody has said so: costs a load.
  */
 int rz_meeting_ended(const struct rz_meeting *meeting, struct rz_error *err);
@@ -81,8 +99,8 @@ int rz_meeting_ended(const struct rz_meeting *meeting, struct rz_error *err);
 int rz_meeting_check(struct rz_meeting *meeting, struct rz_error *err);
 
 /* rz_meeting_end - tell all ranks that the job is over because of `status`, which is about rank
- * `about` (or RZ_NO_RANK). Only the first to say so is heard. Any thread, signal handlers too.
- * Does nothing where no other rank can have been met. */
+ * `about` (or RZ_NO_RANK), and release streams that wait for ids. Only the first to say so is
+ * heard. Any thread, signal handlers too. Does nothing where no other rank can have been met. */
 void rz_meeting_end(struct rz_meeting *meeting, int status, int about);
 
 /* rz_meeting_late - the first rank that has not posted `step`, its line being the measure; if all

@@ -4,9 +4,11 @@
  */
 #include "runtime/options.h"
 
+#include <stdbool.h>
 #include <unistd.h>
 
 #include "internal/size_math.h"
+#include "kernels/cuda/kernels.h"
 #include "runtime/words.h"
 
 enum {
@@ -45,12 +47,20 @@ static int check_ranges(const struct rz_plan *plan, const struct rz_local *local
         return fail_range(err, "max_rows", plan->max_rows, 1, RZ_MAX_ROWS);
     if (plan->mode != RZ_MODE_GATHER)
         return fail_range(err, "mode", plan->mode, RZ_MODE_GATHER, RZ_MODE_GATHER);
-    if (plan->backend > RZ_BACKEND_AVX512)
-        return fail_range(err, "backend", plan->backend, RZ_BACKEND_AUTO, RZ_BACKEND_AVX512);
-    if (plan->comm > RZ_COMM_MPI)
-        return fail_range(err, "comm", plan->comm, RZ_COMM_AUTO, RZ_COMM_MPI);
+    if (plan->backend > RZ_BACKEND_CUDA)
+        return fail_range(err, "backend", plan->backend, RZ_BACKEND_AUTO, RZ_BACKEND_CUDA);
+    if (plan->comm > RZ_COMM_CUDA_IPC)
+        return fail_range(err, "comm", plan->comm, RZ_COMM_AUTO, RZ_COMM_CUDA_IPC);
+    const bool between_gpus = plan->comm == RZ_COMM_NCCL || plan->comm == RZ_COMM_CUDA_IPC;
+    if (plan->comm != RZ_COMM_AUTO && between_gpus != (plan->backend == RZ_BACKEND_CUDA))
+        return rz_fail(err, RZ_E_UNSUPPORTED, RZ_NO_RANK, 0,
+                       "comm: expected %s with backend %s, got %s",
+                       between_gpus ? "auto, shm or mpi" : "auto, nccl or cuda_ipc",
+                       rz_backend_words[plan->backend], rz_comm_words[plan->comm]);
     if (local->threads > RZ_MAX_THREADS)
         return fail_range(err, "threads", local->threads, 0, RZ_MAX_THREADS);
+    if (plan->backend == RZ_BACKEND_CUDA && plan->max_rows > RZ_CUDA_MOST_ROWS)
+        return fail_range(err, "max_rows with backend cuda", plan->max_rows, 1, RZ_CUDA_MOST_ROWS);
     return RZ_OK;
 }
 
@@ -93,11 +103,12 @@ int rz_options_resolve(const struct rz_options *options, uint32_t rank, uint32_t
         .max_rows = or_default(o.max_rows, DEFAULT_MAX_ROWS),
         .mode = o.mode,
         .backend = o.backend,
-        .comm = o.comm == RZ_COMM_AUTO ? comm_auto : o.comm,
+        .comm = o.comm == RZ_COMM_AUTO && o.backend != RZ_BACKEND_CUDA ? comm_auto : o.comm,
     };
     *local = (struct rz_local){
         .rank = rank,
         .threads = or_default(o.threads, 1),
+        .device = o.device,
         .open_timeout_ns =
             or_default(o.open_timeout_ms, DEFAULT_OPEN_TIMEOUT_MS) * UINT64_C(1000000),
         .step_timeout_ns =

@@ -30,6 +30,7 @@ struct rz_plan {
 struct rz_local {
     uint32_t rank;
     uint32_t threads; /* that draw, if this is rank 0; at least 1 */
+    uint32_t device;  /* 1 + ordinal, or 0 */
     uint64_t open_timeout_ns;
     uint64_t step_timeout_ns;
     const char *shm_dir;
@@ -37,7 +38,8 @@ struct rz_local {
 };
 
 /* rz_options_resolve - check `options` and fill `plan` and `local`. `comm_auto` is what
- * RZ_COMM_AUTO stands for. local->shm_dir points into the caller's options. */
+ * RZ_COMM_AUTO stands for between hosts' memories; between GPUs it stays, until their ranks have
+ * met. local->shm_dir points into the caller's options. */
 RZ_API int rz_options_resolve(const struct rz_options *options, uint32_t rank, uint32_t world,
                               uint32_t comm_auto, struct rz_plan *plan, struct rz_local *local,
                               struct rz_error *err);

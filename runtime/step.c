@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "internal/clock.h"
-#include "runtime/job.h"
+#include "runtime/step.h"
 
 static int collect_logits(rz_job *job)
 {
@@ -20,7 +20,7 @@ static int collect_logits(rz_job *job)
         job->comm_ops->collect(job->comm, (uint32_t)job->step, job->deadline_ns, &job->error);
     if (status != RZ_OK)
         return status;
-    for (uint32_t r = 0; r < job->plan.world; r++) {
+    for (uint32_t r = 0; r < job->plan.world && job->gpu == NULL; r++) {
         const struct rz_comm_part part = job->comm_ops->part(job->comm, r);
         job->shards[r].logits = part.logits;
         job->shards[r].row_stride = part.row_stride;
@@ -39,15 +39,22 @@ static void write_result(void *results, size_t size, uint32_t index, const struc
     memset(theirs + known, 0, size - known);
 }
 
-/* Draw every row of the request; ids go to the record that is published, in the order of the rows.
- * Histories grow when all rows are drawn: a draft may look at one that another row adds to. */
-static void draw_rows(rz_job *job, void *results)
+static int draw_rows(rz_job *job)
+{
+    if (job->gpu != NULL)
+        return job->gpu->streamed ? rz_gpu_wait(job) : rz_gpu_draw(job);
+    rz_samplers_draw(&job->samplers, &job->view, &job->request);
+    return RZ_OK;
+}
+
+/* What was drawn: ids go to the record that is published, in the order of the rows. Histories grow
+ * when all rows are drawn: a draft may look at one that another row adds to. */
+static void keep_results(rz_job *job, void *results)
 {
     const struct rz_request *request = &job->request;
-    rz_samplers_draw(&job->samplers, &job->view, request);
     for (uint32_t row = 0; row < request->row_count; row++) {
         const uint32_t first = request->first_draws[row];
-        struct rz_result *drawn = &job->samplers.results[first];
+        struct rz_result *drawn = &job->results[first];
         for (uint32_t i = 0; i < request->tasks[row].draws; i++) {
             drawn[i].row = row;
             job->record->ids[first + i] = drawn[i].id;
@@ -64,8 +71,12 @@ static int publish_ids(rz_job *job)
 {
     job->record->step = job->step;
     const size_t bytes = rz_record_bytes(job->record->count);
-    const int status = rz_ring_publish(&job->meeting.ring, RZ_RECORD_IDS, job->record, bytes,
-                                       job->deadline_ns, &job->error);
+    int status = RZ_OK;
+    if (job->gpu != NULL && job->gpu->streamed) /* the GPU has */
+        rz_ring_announce(&job->meeting.ring);
+    else
+        status = rz_ring_publish(&job->meeting.ring, RZ_RECORD_IDS, job->record, bytes,
+                                 job->deadline_ns, &job->error);
     if (status == RZ_OK)
         job->counters.bytes_published += bytes;
     return status;
@@ -88,7 +99,8 @@ static int poll_ids(rz_job *job)
 {
     if (rz_ring_poll(&job->meeting.ring))
         return 1;
-    const int status = rz_meeting_check(&job->meeting, &job->error);
+    const struct rz_waiter *waiter = &job->meeting.waiter;
+    const int status = waiter->watch(waiter->watch_context, &job->error);
     /* They may have come just before a rank left, and then they are what counts. */
     if (status != RZ_OK && rz_ring_poll(&job->meeting.ring))
         return 1;
@@ -105,13 +117,16 @@ static void lap(uint64_t *counter, uint64_t *since)
 
 static int finish_on_rank_0(rz_job *job, void *results)
 {
+    const bool streamed = job->gpu != NULL && job->gpu->streamed;
     uint64_t since = rz_clock_ns();
-    int status = collect_logits(job);
+    int status = streamed ? RZ_OK : collect_logits(job);
     lap(&job->counters.gather_ns, &since);
+    if (status == RZ_OK)
+        status = draw_rows(job);
+    lap(&job->counters.sample_ns, &since);
     if (status != RZ_OK)
         return status;
-    draw_rows(job, results);
-    lap(&job->counters.sample_ns, &since);
+    keep_results(job, results);
     status = publish_ids(job);
     lap(&job->counters.publish_ns, &since);
     return status;
@@ -135,21 +150,27 @@ static int finish_elsewhere(rz_job *job)
     int status = job->comm_ops->settle(job->comm, job->deadline_ns, &why);
     lap(&job->counters.gather_ns, &since);
     status = check_settled(job, status, &why);
-    if (status != RZ_OK)
-        return status;
-    status = receive_ids(job);
+    if (status == RZ_OK && job->gpu != NULL && job->gpu->streamed)
+        status = rz_gpu_wait(job);
+    if (status == RZ_OK)
+        status = receive_ids(job);
+    if (status == RZ_OK && job->gpu != NULL && !job->gpu->streamed)
+        status = rz_gpu_settle(job);
     lap(&job->counters.wait_ns, &since);
     return status;
 }
 
 /* What begins a step is checked, and copied, before anything is handed in, so that a refused call
  * leaves nothing half done. */
-static int read_batch(rz_job *job, const struct rz_batch *batch, struct rz_batch *checked)
+int rz_step_read(rz_job *job, const struct rz_batch *batch, bool streamed, struct rz_batch *checked)
 {
     if (job->begun)
         return rz_fail(&job->error, RZ_E_STATE, RZ_NO_RANK, 0,
                        "a step is under way: expected rz_step_finish first");
-    return rz_batch_read(batch, &job->plan, job->local.rank, checked, &job->error);
+    const int status = rz_batch_read(batch, &job->plan, job->local.rank, checked, &job->error);
+    if (status != RZ_OK || job->gpu == NULL)
+        return status;
+    return rz_gpu_check_batch(job, checked, streamed);
 }
 
 static int check_outputs(rz_job *job, size_t result_size, const int32_t *ids, const uint32_t *count,
@@ -165,27 +186,57 @@ static int check_outputs(rz_job *job, size_t result_size, const int32_t *ids, co
     return RZ_OK;
 }
 
-static int hand_in(rz_job *job, const struct rz_batch *batch)
+static int read_rows(rz_job *job, const struct rz_batch *batch, uint64_t step)
+{
+    if (job->local.rank != 0)
+        return RZ_OK;
+    const int status =
+        rz_request_read(&job->request, batch, &job->plan, &job->sequences, step, &job->error);
+    return status == RZ_OK && job->gpu != NULL ? rz_gpu_pack(job, batch->logits_rows) : status;
+}
+
+int rz_step_read_rows(rz_job *job, const struct rz_batch *batch)
+{
+    /* A number that no step will have, so that a sequence is not taken for named twice in one. */
+    return read_rows(job, batch, UINT64_MAX - job->captures++);
+}
+
+int rz_step_start(rz_job *job, const struct rz_batch *batch)
 {
     int status = rz_meeting_ended(&job->meeting, &job->error);
     if (status != RZ_OK)
         return rz_job_end(job, status);
-    if (job->local.rank == 0)
-        status = rz_request_read(&job->request, batch, &job->plan, &job->sequences, job->step + 1,
-                                 &job->error);
+    status = read_rows(job, batch, job->step + 1);
     if (status != RZ_OK)
         return status;
-
-    uint64_t since = rz_clock_ns();
     job->step++;
     job->begun = true;
     job->logits_rows = batch->logits_rows;
     job->result_size = batch->result_size;
-    job->deadline_ns = since + job->local.step_timeout_ns;
-    status = job->comm_ops->post(job->comm, (uint32_t)job->step, batch->logits, batch->row_stride,
-                                 batch->logits_rows, &job->error);
-    lap(&job->counters.gather_ns, &since);
+    job->deadline_ns = rz_clock_ns() + job->local.step_timeout_ns;
+    return RZ_OK;
+}
+
+int rz_step_post(rz_job *job, const void *logits, size_t row_stride, int status)
+{
+    if (status == RZ_OK)
+        status = job->comm_ops->post(job->comm, (uint32_t)job->step, logits, row_stride,
+                                     job->logits_rows, &job->error);
     return status == RZ_OK ? RZ_OK : rz_job_end(job, status);
+}
+
+static int hand_in(rz_job *job, const struct rz_batch *batch)
+{
+    int status = rz_step_start(job, batch);
+    if (status != RZ_OK)
+        return status;
+    uint64_t since = rz_clock_ns();
+    if (job->gpu != NULL)
+        status = rz_step_post(job, NULL, 0, rz_gpu_hand_in(job, batch));
+    else
+        status = rz_step_post(job, batch->logits, batch->row_stride, RZ_OK);
+    lap(&job->counters.gather_ns, &since);
+    return status;
 }
 
 static int finish(rz_job *job, int32_t *ids, uint32_t *count, struct rz_result *results)
@@ -207,7 +258,7 @@ int rz_step_begin(rz_job *job, const struct rz_batch *batch)
     struct rz_batch checked;
     int status = rz_job_check(job, "rz_step_begin");
     if (status == RZ_OK)
-        status = read_batch(job, batch, &checked);
+        status = rz_step_read(job, batch, false, &checked);
     return status == RZ_OK ? hand_in(job, &checked) : status;
 }
 
@@ -234,7 +285,8 @@ int rz_step_ready(rz_job *job)
     if (!job->begun)
         return rz_fail(&job->error, RZ_E_STATE, RZ_NO_RANK, 0,
                        "rz_step_ready: expected rz_step_begin before it");
-    int ready = poll_comm(job);
+    const bool streamed = job->gpu != NULL && job->gpu->streamed;
+    int ready = streamed ? rz_gpu_poll(job) : poll_comm(job);
     if (ready == 1 && job->local.rank != 0)
         ready = poll_ids(job);
     if (ready == 0 && rz_clock_ns() >= job->deadline_ns)
@@ -259,7 +311,7 @@ int rz_step(rz_job *job, const struct rz_batch *batch, int32_t *ids, uint32_t *c
     struct rz_batch checked;
     int status = rz_job_check(job, "rz_step");
     if (status == RZ_OK)
-        status = read_batch(job, batch, &checked);
+        status = rz_step_read(job, batch, false, &checked);
     if (status == RZ_OK)
         status = check_outputs(job, checked.result_size, ids, count, results);
     if (status == RZ_OK)

@@ -5,7 +5,7 @@
 #ifndef RZ_RUNTIME_WORDS_H
 #define RZ_RUNTIME_WORDS_H
 
-enum { RZ_DTYPES = 3, RZ_MODES = 1, RZ_BACKENDS = 5, RZ_COMMS = 3 };
+enum { RZ_DTYPES = 3, RZ_MODES = 1, RZ_BACKENDS = 6, RZ_COMMS = 5 };
 
 /* Each by its enum in rankzero.h, and ended by NULL. */
 extern const char *const rz_dtype_words[RZ_DTYPES + 1];

@@ -21,6 +21,29 @@ struct live {
     size_t sequences[TPLM_MAX_PROMPTS];
 };
 
+/* This rank's columns of the logits, in memory of the host. Where the job has a GPU rz_logits() is
+ * memory of that, which the model does not write to: then they are ours, and rz_step() copies them
+ * there. */
+struct slice {
+    uint32_t first, count; /* ids */
+    float *logits;         /* [sequences][stride] */
+    size_t stride;
+    float *own; /* the same, to be freed, or NULL */
+};
+
+static int find_slice(const struct tplm_decode *d, struct slice *slice, struct rz_error *err)
+{
+    *slice = (struct slice){0};
+    rz_shard(d->job, &slice->first, &slice->count);
+    if (d->options->device == TPLM_CPU) {
+        slice->logits = rz_logits(d->job, &slice->stride);
+        return RZ_OK;
+    }
+    slice->stride = slice->count;
+    slice->logits = slice->own = calloc(d->batch->count * slice->stride, sizeof *slice->own);
+    return slice->own != NULL ? RZ_OK : tplm_fail(err, RZ_E_NOMEM, "no memory for logits");
+}
+
 static int open_sequences(struct tplm_decode *d, struct rz_error *err)
 {
     for (size_t i = 0; i < d->batch->count; i++) {
@@ -67,7 +90,8 @@ static void find_live(const struct tplm_batch *batch, struct live *live)
 }
 
 /* The last token of each live sequence in, this rank's logits of the next one out. */
-static void forward(struct tplm_decode *d, const struct live *live, struct tplm_token *tokens)
+static void forward(struct tplm_decode *d, const struct live *live, const struct slice *slice,
+                    struct tplm_token *tokens)
 {
     for (size_t i = 0; i < live->count; i++) {
         const struct tplm_sequence *sequence = &d->batch->sequences[live->sequences[i]];
@@ -78,21 +102,19 @@ static void forward(struct tplm_decode *d, const struct live *live, struct tplm_
         };
     }
     tplm_model_forward(d->model, tokens, live->count);
-
-    uint32_t first, count;
-    size_t stride;
-    rz_shard(d->job, &first, &count);
-    float *logits = rz_logits(d->job, &stride);
-    tplm_model_logits(d->model, live->count, first, count, logits, stride);
+    tplm_model_logits(d->model, live->count, slice->first, slice->count, slice->logits,
+                      slice->stride);
 }
 
-static int draw(struct tplm_decode *d, const struct live *live, int32_t *ids,
-                struct rz_result *results, struct rz_error *err)
+static int draw(struct tplm_decode *d, const struct live *live, const struct slice *slice,
+                int32_t *ids, struct rz_result *results, struct rz_error *err)
 {
     struct rz_row rows[TPLM_MAX_PROMPTS] = {0};
     struct rz_batch batch;
     rz_batch_init(&batch);
-    batch.logits_rows = (uint32_t)live->count; /* logits: NULL, they are in rz_logits() */
+    batch.logits_rows = (uint32_t)live->count;
+    batch.logits = slice->own; /* NULL: they are in rz_logits() */
+    batch.row_stride = slice->stride;
     if (rz_rank(d->job) == 0) {
         for (size_t i = 0; i < live->count; i++) {
             rows[i].logits_row = (uint32_t)i;
@@ -110,16 +132,12 @@ static int draw(struct tplm_decode *d, const struct live *live, int32_t *ids,
 }
 
 /* Whole rows of this step's logits on rank 0, by way of MPI and not of rankzero: [live][vocab]. */
-static void gather_logits(struct tplm_decode *d, const struct live *live, float *whole)
+static void gather_logits(struct tplm_decode *d, const struct live *live, const struct slice *slice,
+                          float *whole)
 {
     const int world = (int)rz_world(d->job);
     int counts[RZ_MAX_WORLD], offsets[RZ_MAX_WORLD];
-    uint32_t first, count;
-    size_t stride;
-    rz_shard(d->job, &first, &count);
-    const float *logits = rz_logits(d->job, &stride);
-
-    const int own[2] = {(int)first, (int)count};
+    const int own[2] = {(int)slice->first, (int)slice->count};
     int all[2 * RZ_MAX_WORLD];
     MPI_Gather(own, 2, MPI_INT, all, 2, MPI_INT, 0, d->comm);
     for (int r = 0; r < world && rz_rank(d->job) == 0; r++) {
@@ -127,7 +145,7 @@ static void gather_logits(struct tplm_decode *d, const struct live *live, float 
         counts[r] = all[2 * r + 1];
     }
     for (size_t i = 0; i < live->count; i++)
-        MPI_Gatherv(logits + i * stride, (int)count, MPI_FLOAT,
+        MPI_Gatherv(slice->logits + i * slice->stride, (int)slice->count, MPI_FLOAT,
                     whole + i * d->model->weights->shape.vocab, counts, offsets, MPI_FLOAT, 0,
                     d->comm);
 }
@@ -147,8 +165,8 @@ static void append(struct tplm_decode *d, const struct live *live, const int32_t
 }
 
 /* Steps until no sequence is live. `whole` is NULL where nothing is dumped. */
-static int run_steps(struct tplm_decode *d, struct tplm_token *tokens, float *whole,
-                     struct tplm_times *times, struct rz_error *err)
+static int run_steps(struct tplm_decode *d, const struct slice *slice, struct tplm_token *tokens,
+                     float *whole, struct tplm_times *times, struct rz_error *err)
 {
     int32_t ids[TPLM_MAX_PROMPTS];
     struct rz_result results[TPLM_MAX_PROMPTS];
@@ -156,12 +174,12 @@ static int run_steps(struct tplm_decode *d, struct tplm_token *tokens, float *wh
 
     for (find_live(d->batch, &live); live.count > 0; find_live(d->batch, &live)) {
         const uint64_t begin_ns = tplm_now_ns();
-        forward(d, &live, tokens);
+        forward(d, &live, slice, tokens);
         times->model_ns += tplm_now_ns() - begin_ns;
 
         if (whole != NULL)
-            gather_logits(d, &live, whole);
-        const int status = draw(d, &live, ids, results, err);
+            gather_logits(d, &live, slice, whole);
+        const int status = draw(d, &live, slice, ids, results, err);
         if (status != RZ_OK)
             return status;
         if (d->dump != NULL)
@@ -182,7 +200,10 @@ int tplm_decode_run(struct tplm_decode *decode, struct tplm_times *times, struct
     *times = (struct tplm_times){0};
     struct tplm_token *tokens = calloc(d->model->max_tokens, sizeof *tokens);
     float *whole = NULL;
-    int status = RZ_OK;
+    struct slice slice;
+    int status = find_slice(d, &slice, err);
+    if (status != RZ_OK)
+        goto out;
     if (d->options->dump_path != NULL)
         whole = calloc(d->batch->count * d->model->weights->shape.vocab, sizeof *whole);
     if (tokens == NULL || (d->options->dump_path != NULL && whole == NULL)) {
@@ -203,12 +224,13 @@ int tplm_decode_run(struct tplm_decode *decode, struct tplm_times *times, struct
 
     const struct tplm_allreduce before = d->model->reduce;
     begin_ns = tplm_now_ns();
-    status = run_steps(d, tokens, whole, times, err);
+    status = run_steps(d, &slice, tokens, whole, times, err);
     times->decode_ns = tplm_now_ns() - begin_ns;
     times->reduce_ns = d->model->reduce.ns - before.ns;
     times->reduce_bytes = d->model->reduce.bytes - before.bytes;
 
 out:
+    free(slice.own);
     free(whole);
     free(tokens);
     return status;

@@ -84,7 +84,8 @@ static int open_job(struct run *run, struct rz_error *err)
     options.vocab_size = (uint32_t)run->weights.shape.vocab;
     options.dtype = RZ_F32;
     options.max_rows = (uint32_t)run->batch.count;
-    options.backend = run->options.backend;
+    options.backend =
+        run->options.device == TPLM_CUDA ? (uint32_t)RZ_BACKEND_CUDA : run->options.backend;
     options.comm = run->options.comm;
     return rz_open_mpi(MPI_COMM_WORLD, &options, &run->job, err);
 }

@@ -36,8 +36,12 @@ const char tplm_usage[] =
     "  --presence-penalty P     for tokens that were drawn (0)\n"
     "  --min-tokens N           the text does not end before this many tokens (0)\n"
     "  --seed S                 prompt b, from 0, draws with seed S + b (chosen, and shown)\n"
-    "  --backend NAME           what draws: auto, reference, scalar, avx2, avx512 (auto)\n"
-    "  --comm NAME              how logits travel: auto, shm or mpi (auto)\n"
+    "  --device NAME            where tokens are drawn: cpu, or cuda: on rank 0's GPU. The model\n"
+    "                           is computed on the CPU all the same, and its logits are copied to\n"
+    "                           the ranks' GPUs, of which several ranks may share one (cpu)\n"
+    "  --backend NAME           what draws on a CPU: auto, reference, scalar, avx2, avx512 (auto)\n"
+    "  --comm NAME              how logits travel: auto, shm or mpi; with --device cuda auto,\n"
+    "                           nccl or cuda_ipc (auto)\n"
     "  --weights FILE           (" TPLM_DATA_DIR "/kjv.model)\n"
     "  --vocab FILE             (" TPLM_DATA_DIR "/kjv.vocab)\n"
     "  --dump-logits FILE.npy   the logits of every draw, [draws, vocab], with FILE.jsonl (the\n"
@@ -142,6 +146,7 @@ enum option_code {
     PRESENCE_PENALTY,
     MIN_TOKENS,
     SEED,
+    DEVICE,
     BACKEND,
     COMM,
     WEIGHTS,
@@ -165,6 +170,7 @@ static const struct option long_options[] = {
     {"presence-penalty", required_argument, NULL, PRESENCE_PENALTY},
     {"min-tokens", required_argument, NULL, MIN_TOKENS},
     {"seed", required_argument, NULL, SEED},
+    {"device", required_argument, NULL, DEVICE},
     {"backend", required_argument, NULL, BACKEND},
     {"comm", required_argument, NULL, COMM},
     {"weights", required_argument, NULL, WEIGHTS},
@@ -179,8 +185,9 @@ static const struct option long_options[] = {
 static int apply(struct tplm_options *o, enum option_code code, const char *name, const char *text,
                  struct rz_error *err)
 {
+    static const char *const devices[] = {"cpu", "cuda", NULL};
     static const char *const backends[] = {"auto", "reference", "scalar", "avx2", "avx512", NULL};
-    static const char *const comms[] = {"auto", "shm", "mpi", NULL};
+    static const char *const comms[] = {"auto", "shm", "mpi", "nccl", "cuda_ipc", NULL};
     struct rz_sampling *s = &o->sampling;
 
     switch (code) {
@@ -196,6 +203,7 @@ static int apply(struct tplm_options *o, enum option_code code, const char *name
     case PRESENCE_PENALTY: return parse_float(name, text, &s->presence_penalty, err);
     case MIN_TOKENS: return parse_u32(name, text, &s->min_tokens, err);
     case SEED: o->seed_given = true; return parse_u64(name, text, UINT64_MAX, &s->seed, err);
+    case DEVICE: return parse_name(name, text, devices, &o->device, err);
     case BACKEND: return parse_name(name, text, backends, &o->backend, err);
     case COMM: return parse_name(name, text, comms, &o->comm, err);
     case WEIGHTS: o->weights_path = text; return RZ_OK;
@@ -242,5 +250,7 @@ int tplm_options_parse(int argc, char **argv, struct tplm_options *options, stru
         return tplm_fail(err, RZ_E_ARG, "expected --prompt TEXT or --prompts FILE");
     if (options->prompt_count != 0 && options->prompts_path != NULL)
         return tplm_fail(err, RZ_E_ARG, "expected either --prompt or --prompts, got both");
+    if (options->device == TPLM_CUDA && options->backend != RZ_BACKEND_AUTO)
+        return tplm_fail(err, RZ_E_ARG, "expected --device cuda or a --backend of CPUs, got both");
     return RZ_OK;
 }

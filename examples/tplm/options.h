@@ -12,6 +12,7 @@
 #include "rankzero/rankzero.h"
 
 enum { TPLM_MAX_PROMPTS = 64 };
+enum { TPLM_CPU, TPLM_CUDA }; /* where tokens are drawn */
 
 struct tplm_options {
     const char *prompts[TPLM_MAX_PROMPTS]; /* --prompt, in order */
@@ -25,7 +26,8 @@ struct tplm_options {
     bool text_only;        /* no table at the end */
     bool help;
     struct rz_sampling sampling; /* seed: of prompt 0; prompt b draws with seed + b */
-    uint32_t backend, comm;      /* enum rz_backend, enum rz_comm_kind */
+    uint32_t device;             /* TPLM_CPU, TPLM_CUDA */
+    uint32_t backend, comm;      /* enum rz_backend, of CPUs; enum rz_comm_kind */
 };
 
 extern const char tplm_usage[];

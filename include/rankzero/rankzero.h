@@ -20,7 +20,7 @@
  *
  * Threads: a job belongs to one thread at a time, but for rz_abort(); different jobs are
  * independent. No call starts a thread, prints, or ends the process; OpenMP does, where
- * options.threads asks for it.
+ * options.threads asks for it, and CUDA and NCCL, where the back end does.
  *
  * Fork: a job belongs to the process that opened it. In a child, rz_close() frees what the child
  * has of it and the job goes on; other calls that return a status return RZ_E_STATE. A child that
@@ -59,20 +59,31 @@ enum rz_dtype { RZ_F32 = 0, RZ_F16 = 1, RZ_BF16 = 2 };
 /* How logits come together. RZ_MODE_GATHER: whole shards go to rank 0. */
 enum rz_mode { RZ_MODE_GATHER = 0 };
 
-/* What draws. Every back end draws the same ids. RZ_BACKEND_AUTO: the fastest that runs here;
- * RZ_BACKEND_REFERENCE: the slow definition; the others: a CPU with the registers that they are
- * named for (RZ_E_UNSUPPORTED where there are none). */
+/* What draws. Every back end draws the same ids. RZ_BACKEND_AUTO: the fastest for logits in memory
+ * of the host; RZ_BACKEND_REFERENCE: the slow definition; RZ_BACKEND_CUDA: rank 0's GPU, from
+ * logits in memory of the ranks' GPUs (cuda.h); the others: a CPU with the registers that they are
+ * named for. RZ_E_UNSUPPORTED where there are none. */
 enum rz_backend {
     RZ_BACKEND_AUTO = 0,
     RZ_BACKEND_REFERENCE = 1,
     RZ_BACKEND_SCALAR = 2,
     RZ_BACKEND_AVX2 = 3,
-    RZ_BACKEND_AVX512 = 4
+    RZ_BACKEND_AVX512 = 4,
+    RZ_BACKEND_CUDA = 5
 };
 
 /* How logits travel. RZ_COMM_SHM: one host, rank 0 reads the shards where they were written.
- * RZ_COMM_MPI: by messages; needs a job opened by rz_open_mpi(). */
-enum rz_comm_kind { RZ_COMM_AUTO = 0, RZ_COMM_SHM = 1, RZ_COMM_MPI = 2 };
+ * RZ_COMM_MPI: by messages; needs a job opened by rz_open_mpi(). With RZ_BACKEND_CUDA, between
+ * GPUs: RZ_COMM_CUDA_IPC: rank 0's GPU reads the shards where they were written; RZ_COMM_NCCL: NCCL
+ * brings them, which takes a GPU for each rank. RZ_COMM_AUTO: shared memory; with RZ_BACKEND_CUDA
+ * what rank 0 can reach by CUDA IPC, else NCCL. */
+enum rz_comm_kind {
+    RZ_COMM_AUTO = 0,
+    RZ_COMM_SHM = 1,
+    RZ_COMM_MPI = 2,
+    RZ_COMM_NCCL = 3,
+    RZ_COMM_CUDA_IPC = 4
+};
 
 /* rz_version - "major.minor.patch" of the library that is running; RZ_VERSION is the headers'. */
 RZ_API const char *rz_version(void);
@@ -81,7 +92,7 @@ RZ_API const char *rz_version(void);
  * Opening and closing a job
  */
 
-/* Every rank passes the same values, apart from the timeouts and threads; a difference is
+/* Every rank passes the same values, apart from the timeouts, threads and device; a difference is
  * RZ_E_MISMATCH on every rank, with the field, the rank and both values in the error. */
 struct rz_options {
     size_t size;              /* set by rz_options_init(); tells versions apart */
@@ -104,6 +115,10 @@ struct rz_options {
                                  rank 0's counts. 0, 1: the calling one, and no other is made */
     const char *shm_dir;      /* directory on a tmpfs where the job's segment is; read during
                                  open only; NULL: /dev/shm */
+    uint32_t device;   /* with RZ_BACKEND_CUDA: 1 + the number of this rank's GPU, among those
+                          that the process sees. 0: that of the CUDA context that is current,
+                          or the one numbered rank modulo how many there are */
+    uint32_t reserved; /* 0 */
 };
 
 /* All fields zero, that is, default. Inline on purpose: `size` must be the caller's. */
@@ -139,13 +154,14 @@ static inline void rz_options_init(struct rz_options *options)
  *   err    may be NULL; filled on failure
  *
  * RZ_E_ARG; RZ_E_EXISTS: a live job has this name (rank 0), or another process has this rank;
- * RZ_E_UNSUPPORTED: the back end does not run here, comm is RZ_COMM_MPI, or rank 0 has threads > 1
- * in a build without OpenMP; RZ_E_NOMEM; RZ_E_SYS: no room in shm_dir, say; RZ_E_TIMEOUT: names the
- * first rank that is missing; RZ_E_MISMATCH: ranks disagree; RZ_E_PEER_DIED, RZ_E_CLOSED: a rank
- * that had joined is gone; RZ_E_CORRUPT: what has this name is not a job of this version. A rank
- * that fails once others have seen it ends the job for all: they get its status, and its number in
- * the error. A rank that comes only after that finds no job, and gets RZ_E_TIMEOUT. On failure
- * nothing is left. */
+ * RZ_E_UNSUPPORTED: the back end does not run here (no driver or GPU, or no kernels for it in this
+ * build), comm is RZ_COMM_MPI, or cannot do what it is to do, or rank 0 has threads > 1 in a build
+ * without OpenMP; RZ_E_NOMEM; RZ_E_GPU, RZ_E_COMM: a call of CUDA or NCCL failed; RZ_E_SYS: no room
+ * in shm_dir, say; RZ_E_TIMEOUT: names the first rank that is missing; RZ_E_MISMATCH: ranks
+ * disagree; RZ_E_PEER_DIED, RZ_E_CLOSED: a rank that had joined is gone; RZ_E_CORRUPT: what has
+ * this name is not a job of this version. A rank that fails once others have seen it ends the job
+ * for all: they get its status, and its number in the error. A rank that comes only after that
+ * finds no job, and gets RZ_E_TIMEOUT. On failure nothing is left. */
 RZ_API int rz_open_local(const struct rz_options *options, const char *name, uint32_t rank,
                          uint32_t world, rz_job **job, struct rz_error *err);
 
@@ -174,11 +190,11 @@ RZ_API void rz_shard(const rz_job *job, uint32_t *first, uint32_t *count);
 
 /* rz_logits - where this rank may write its logits to spare a copy.
  *
- * Host memory, [max_rows][*row_stride] elements of the job's dtype, of which the first `count` of
- * rz_shard() in each row are used; rows start on 64-byte boundaries. It is the caller's to write
- * from open, or the end of a step (rz_step or rz_step_finish returned), to the beginning of the
- * next. rankzero writes to it only where batch.logits is given: on ranks other than 0 those are
- * copied here. Valid until rz_close(). */
+ * Memory of the host, or with RZ_BACKEND_CUDA of this rank's GPU: [max_rows][*row_stride] elements
+ * of the job's dtype, of which the first `count` of rz_shard() in each row are used; rows start on
+ * 64-byte boundaries. It is the caller's to write from open, or the end of a step (rz_step or
+ * rz_step_finish returned), to the beginning of the next. rankzero writes to it only where
+ * batch.logits is given: on ranks other than 0 those are copied here. Valid until rz_close(). */
 RZ_API void *rz_logits(rz_job *job, size_t *row_stride);
 
 /* ------------------------------------------------------------------------------------------------
@@ -338,8 +354,9 @@ struct rz_batch {
                              written; may be 0 if none are asked for */
     uint32_t logits_rows; /* every rank: rows of logits, 1 .. max_rows, the same number on all */
     uint32_t row_count;   /* rank 0: rows in `rows`; their draws add up to at most max_rows */
-    const void *logits;   /* every rank: host, [logits_rows][row_stride] of the job's dtype, this
-                             rank's columns first; NULL: they are in rz_logits() already */
+    const void *logits;   /* every rank: host (or GPU: cuda.h), [logits_rows][row_stride] of the
+                             job's dtype, this rank's columns first; NULL: they are in rz_logits()
+                             already */
     size_t row_stride;    /* elements from one row to the next; ignored when logits is NULL */
     const struct rz_row *rows; /* rank 0: [row_count]; other ranks: NULL */
 };
@@ -367,9 +384,9 @@ static inline void rz_batch_init(struct rz_batch *batch)
  * these nothing was handed in and no id drawn: call again, corrected, while the others wait.
  *
  * RZ_E_MISMATCH: ranks brought different numbers of rows. RZ_E_TIMEOUT, RZ_E_PEER_DIED,
- * RZ_E_CLOSED, RZ_E_COMM, RZ_E_CORRUPT: as they say. With these the job is over: this and every
- * later call returns that status, and rz_last_error() says why. Outputs are written on success, but
- * for `results`, which may have been written when the step fails later. */
+ * RZ_E_CLOSED, RZ_E_COMM, RZ_E_GPU, RZ_E_CORRUPT: as they say. With these the job is over: this and
+ * every later call returns that status, and rz_last_error() says why. Outputs are written on
+ * success, but for `results`, which may have been written when the step fails later. */
 RZ_API int rz_step(rz_job *job, const struct rz_batch *batch, int32_t *ids, uint32_t *count,
                    struct rz_result *results);
 

@@ -12,7 +12,7 @@
 #include "tests/runtime/ranks.h"
 #include "tests/runtime/rows.h"
 
-enum { GOOD_STEPS = 5, MAX_ROWS = 4, STEP_TIMEOUT_MS = 500 };
+enum { GOOD_STEPS = 5, MAX_ROWS = 4, MAX_VOCAB = 500, STEP_TIMEOUT_MS = 500 };
 
 static const uint64_t SECOND_NS = UINT64_C(1000000000);
 
@@ -23,6 +23,7 @@ struct rz_options fault_options(const struct fault_scene *scene)
     options.vocab_size = scene->vocab_size;
     options.max_rows = MAX_ROWS;
     options.comm = scene->comm;
+    options.backend = scene->backend;
     options.step_timeout_ms = scene->fault == STOPS ? STEP_TIMEOUT_MS : 30000;
     return options;
 }
@@ -39,9 +40,18 @@ static int step_once(const struct fault_scene *scene, rz_job *job, uint64_t step
         batch.rows = &row;
         batch.row_count = 1;
     }
-    rows_write_shard(job, RZ_F32, 1, step, rows);
-    int32_t ids[MAX_ROWS];
+    int32_t ids[256];
     uint32_t count;
+    if (scene->step != NULL) {
+        uint32_t first, columns;
+        float own[MAX_ROWS * MAX_VOCAB];
+        rz_shard(job, &first, &columns);
+        rows_write(own, columns, RZ_F32, 1, step, rows, first, columns);
+        batch.logits = own;
+        batch.row_stride = columns;
+        return scene->step(scene->context, job, &batch, ids, &count, NULL);
+    }
+    rows_write_shard(job, RZ_F32, 1, step, rows);
     if (!scene->polls)
         return rz_step(job, &batch, ids, &count, NULL);
     int status = rz_step_begin(job, &batch);

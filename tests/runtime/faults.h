@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "rankzero/rankzero.h"
+#include "tests/runtime/scene.h"
 
 enum fault { DIES, LEAVES, STOPS, BRINGS_MORE_ROWS };
 
@@ -19,6 +20,9 @@ struct fault_scene {
     uint32_t comm;
     uint32_t vocab_size;
     bool polls; /* begin, ready until it says so, finish instead of rz_step */
+    uint32_t backend;
+    scene_step *step; /* instead of either; or NULL */
+    void *context;    /* of step */
 };
 
 /* Options of a job that can play it. */

@@ -106,6 +106,8 @@ static void make_batch(const struct scene *scene, rz_job *job, uint64_t step, vo
 static int step(const struct scene *scene, rz_job *job, const struct rz_batch *batch, int32_t *ids,
                 uint32_t *count, struct rz_result *results)
 {
+    if (scene->step != NULL)
+        return scene->step(scene->context, job, batch, ids, count, results);
     if (!scene->split_step)
         return rz_step(job, batch, ids, count, results);
     int status = rz_step_begin(job, batch);

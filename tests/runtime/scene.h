@@ -18,10 +18,16 @@ enum { SCENE_ROWS = 6, SCENE_STEPS = 4, SCENE_VOCAB = 1003, SCENE_SEED = 20 };
 #define SCENE_IDS_HASH UINT64_C(0x128c88b62e72058d)
 #define SCENE_RESULTS_HASH UINT64_C(0x13e2b5a62363704b)
 
+/* Makes a step of a batch, as rz_step() does. */
+typedef int scene_step(void *context, rz_job *job, const struct rz_batch *batch, int32_t *ids,
+                       uint32_t *count, struct rz_result *results);
+
 struct scene {
     struct rz_options options; /* vocab_size is SCENE_VOCAB */
     bool own_buffer;           /* the caller's memory instead of rz_logits() */
     bool split_step;           /* begin, ready, finish instead of rz_step */
+    scene_step *step;          /* instead of either; or NULL */
+    void *context;             /* of step */
 };
 
 struct scene_hash {

@@ -69,8 +69,8 @@ static void bad_options_are_named(void **state)
     REFUSED(dtype, 3, "dtype: expected 0 to 2, got 3");
     REFUSED(max_rows, RZ_MAX_ROWS + 1, "max_rows");
     REFUSED(mode, 1, "mode");
-    REFUSED(backend, 5, "backend");
-    REFUSED(comm, 3, "comm");
+    REFUSED(backend, RZ_BACKEND_CUDA + 1, "backend: expected 0 to 5, got 6");
+    REFUSED(comm, RZ_COMM_CUDA_IPC + 1, "comm: expected 0 to 4, got 5");
     REFUSED(threads, RZ_MAX_THREADS + 1, "threads: expected 0 to 256, got 257");
     REFUSED(size, 1, "options: expected a struct made by rz_options_init()");
     const uint32_t split[] = {99};
@@ -89,6 +89,11 @@ static void bad_options_are_named(void **state)
     bad = good;
     bad.comm = RZ_COMM_MPI;
     expect_open_fails(&bad, name, 0, 1, RZ_E_UNSUPPORTED, "rz_open_mpi");
+    bad.comm = RZ_COMM_NCCL;
+    expect_open_fails(&bad, name, 0, 1, RZ_E_UNSUPPORTED, "comm: expected auto, shm or mpi");
+    bad.comm = RZ_COMM_SHM;
+    bad.backend = RZ_BACKEND_CUDA;
+    expect_open_fails(&bad, name, 0, 1, RZ_E_UNSUPPORTED, "comm: expected auto, nccl or cuda_ipc");
 }
 
 static void a_missing_rank_is_named_at_the_deadline(void **state)

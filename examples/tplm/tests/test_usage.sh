@@ -39,6 +39,8 @@ refused 2 "top-p: expected a number, got '0.9x'" 1 --prompt a --top-p 0.9x
 refused 2 "min_p" 1 --prompt a --min-p 1
 refused 2 "repetition_penalty" 1 --prompt a --repetition-penalty 0
 refused 2 "backend: expected auto, reference, scalar, avx2 or avx512, got 'gpu'" 1 --prompt a --backend gpu
+refused 2 "device: expected cpu or cuda, got 'gpu'" 1 --prompt a --device gpu
+refused 2 "got both" 1 --prompt a --device cuda --backend scalar
 refused 2 "ends in .npy, got 'x.txt'" 1 --prompt a --dump-logits x.txt
 refused 2 "got both" 1 --prompt a --prompts b
 refused 1 "cannot open $dir/none" 2 --prompts "$dir/none"
