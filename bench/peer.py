@@ -8,10 +8,14 @@ A script calls main() with
                             the logits of a buffer, of `stride` elements a row, as a copy in the form
                             that the sampler takes
     functions(logits)       {name: function without arguments that draws once from each row}; a name
-                            is that of the back end and of rankzero's filter, "torch/greedy"
+                            is that of the back end and of rankzero's filter, "torch/greedy". A
+                            function that returns a whole number has taken so many nanoseconds
+A script that has several to time names them in `whose`; load() and functions() get the one that is
+asked for as a further argument.
 """
 
 import argparse
+import functools
 import mmap
 import os
 import statistics
@@ -41,8 +45,12 @@ class Cases:
     def time_ns(self, name):
         function = self.functions[name]
         start = time.perf_counter_ns()
-        function()
-        return time.perf_counter_ns() - start
+        ns = function()
+        return ns if isinstance(ns, int) else time.perf_counter_ns() - start
+
+
+def value(word):
+    return int(word) if word.isdigit() else word
 
 
 def script_name():
@@ -61,7 +69,7 @@ def serve(fd, load, read, functions):
                 answer = load()
             elif command == "rows":
                 shared = mmap.mmap(fd, 0, access=mmap.ACCESS_COPY)
-                sets[args[0]] = cases = Cases(functions(read(shared, args[1], *map(int, args[2:]))))
+                sets[args[0]] = cases = Cases(functions(read(shared, args[1], *map(value, args[2:]))))
                 cases.warm_up()
                 answer = "\t".join(["names", *cases.functions])
             else:
@@ -96,14 +104,19 @@ def alone(args, load, read, functions):
         print("%-26s %10.1f %10.1f %10.1f" % (name, statistics.median(us), min(us), max(us)))
 
 
-def main(description, load, read, functions):
+def main(description, load, read, functions, whose=None):
     parser = argparse.ArgumentParser(description=description)
+    if whose is not None:
+        parser.add_argument("whose", choices=whose)
     parser.add_argument("--serve", type=int, metavar="FD", help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--vocab", type=int, default=128256)
     parser.add_argument("--dtype", choices=DTYPES, default="bf16")
     parser.add_argument("--repeats", type=int, default=7)
     args = parser.parse_args()
+    if whose is not None:
+        load = functools.partial(load, args.whose)
+        functions = functools.partial(functions, whose=args.whose)
     if args.serve is not None:
         serve(args.serve, load, read, functions)
     else:

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/bench_gpu_run.h"
 #include "tools/bench_report.h"
 #include "tools/bench_run.h"
 #include "tools/commands.h"
@@ -30,8 +31,11 @@ static int bench_sample(int argc, char **argv)
     int status = rz_bench_options_parse(argc, argv, &options, &complaint);
     if (status == RZ_EXIT_OK && options.help)
         return print(rz_bench_sample_help);
-    if (status == RZ_EXIT_OK) {
+    if (status == RZ_EXIT_OK)
         rz_stop_install();
+    if (status == RZ_EXIT_OK && options.on_gpu) {
+        status = rz_bench_gpu_run(&options, &complaint);
+    } else if (status == RZ_EXIT_OK) {
         struct rz_bench_results results;
         status = rz_bench_run(&options, &results, &complaint);
         if (status == RZ_EXIT_OK)

@@ -4,46 +4,13 @@
  */
 #include "tools/bench_case.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "internal/clock.h"
 #include "tools/stop.h"
 
 enum {
-    MASK_WORDS = RZ_MAX_VOCAB / 32,
-    PROMPT_ROOM = RZ_BENCH_DISTINCT + RZ_BENCH_PROMPT_IDS,
     SHORTEST_NS = 2000000,  /* of a repeat: the clock and interrupts are far less */
     LONGEST_NS = 250000000, /* of a repeat: only the slow ones take so long for all rows */
 };
-
-/* ------------------------------------------------------------------------------------------------
- * Masks and prompts
- */
-
-int rz_bench_extras_make(struct rz_bench_extras *extras, struct rz_complaint *complaint)
-{
-    const size_t words = (size_t)RZ_BENCH_DISTINCT * MASK_WORDS;
-    extras->masks = malloc(words * sizeof *extras->masks);
-    extras->ids = malloc(PROMPT_ROOM * sizeof *extras->ids);
-    if (extras->masks == NULL || extras->ids == NULL) {
-        rz_bench_extras_free(extras);
-        return rz_complain_memory(complaint);
-    }
-    uint64_t state = 0x6d61736b;
-    for (size_t i = 0; i < words; i++)
-        extras->masks[i] = (uint32_t)rz_bench_random(&state);
-    for (size_t i = 0; i < PROMPT_ROOM; i++)
-        extras->ids[i] = (uint32_t)(rz_bench_random(&state) >> 33);
-    return RZ_EXIT_OK;
-}
-
-void rz_bench_extras_free(struct rz_bench_extras *extras)
-{
-    free(extras->masks);
-    free(extras->ids);
-    *extras = (struct rz_bench_extras){0};
-}
 
 /* ------------------------------------------------------------------------------------------------
  * Begin and end
@@ -54,19 +21,15 @@ int rz_bench_case_begin(const struct rz_bench_rows *set, const struct rz_bench_f
                         struct rz_bench_case *c, struct rz_complaint *complaint)
 {
     struct rz_bench_case made = {
-        .set = set, .filter = filter, .extras = extras, .ops = ops, .rows = set->rows, .passes = 1};
+        .set = set, .filter = filter, .ops = ops, .rows = set->rows, .passes = 1};
     snprintf(made.backend, sizeof made.backend, "%s", ops->name);
+    const int status = rz_bench_tasks_make(filter, extras, set->vocab, &made.tasks, complaint);
+    if (status != RZ_EXIT_OK)
+        return status;
     made.sampler = ops->create(set->vocab);
-    if (made.sampler == NULL)
+    if (made.sampler == NULL) {
+        rz_bench_tasks_free(&made.tasks);
         return rz_complain_memory(complaint);
-    if (filter->has_prompt) {
-        made.prompt_ids = malloc(PROMPT_ROOM * sizeof *made.prompt_ids);
-        if (made.prompt_ids == NULL) {
-            ops->destroy(made.sampler);
-            return rz_complain_memory(complaint);
-        }
-        for (size_t i = 0; i < PROMPT_ROOM; i++)
-            made.prompt_ids[i] = (int32_t)(extras->ids[i] % set->vocab);
     }
     *c = made;
     return RZ_EXIT_OK;
@@ -75,11 +38,8 @@ int rz_bench_case_begin(const struct rz_bench_rows *set, const struct rz_bench_f
 bool rz_bench_case_begin_peer(const struct rz_bench_rows *set, struct rz_bench_peer *peer,
                               unsigned number, const char *name, struct rz_bench_case *c)
 {
-    const char *slash = strchr(name, '/');
-    const struct rz_bench_filter *filter = NULL;
-    for (size_t i = 0; slash != NULL && i < RZ_BENCH_FILTERS; i++)
-        if (strcmp(rz_bench_filters[i].name, slash + 1) == 0)
-            filter = &rz_bench_filters[i];
+    int length = 0;
+    const struct rz_bench_filter *filter = rz_bench_peer_filter(name, &length);
     if (filter == NULL)
         return false;
     *c = (struct rz_bench_case){.set = set,
@@ -89,7 +49,7 @@ bool rz_bench_case_begin_peer(const struct rz_bench_rows *set, struct rz_bench_p
                                 .rows = rz_bench_peer_row_count(set),
                                 .passes = 1};
     snprintf(c->peer_name, sizeof c->peer_name, "%s", name);
-    snprintf(c->backend, sizeof c->backend, "%.*s", (int)(slash - name), name);
+    snprintf(c->backend, sizeof c->backend, "%.*s", length, name);
     return true;
 }
 
@@ -97,7 +57,7 @@ void rz_bench_case_end(struct rz_bench_case *c)
 {
     if (c->ops != NULL)
         c->ops->destroy(c->sampler);
-    free(c->prompt_ids);
+    rz_bench_tasks_free(&c->tasks);
     *c = (struct rz_bench_case){0};
 }
 
@@ -114,22 +74,12 @@ static uint32_t draw_rows(struct rz_bench_case *c, uint32_t rows, uint64_t deadl
         .logits = set->logits, .row_stride = set->row_stride, .count = set->vocab};
     const struct rz_logits_view view = {
         .dtype = set->dtype, .vocab_size = set->vocab, .shard_count = 1, .shards = &shard};
-    struct rz_sampling sampling;
-    rz_bench_filter_sampling(c->filter, &sampling);
-    struct rz_row_task task = {.draws = 1, .sampling = &sampling, .position = c->position++};
+    const uint64_t position = c->position++;
     struct rz_result result;
 
     uint32_t row = c->first_row, done = 0;
     while (done < rows) {
-        const uint32_t distinct = row % RZ_BENCH_DISTINCT;
-        task.logits_row = row;
-        task.seed = row + 1;
-        if (c->filter->has_bitmask)
-            task.bitmask = c->extras->masks + (size_t)distinct * MASK_WORDS;
-        if (c->filter->has_prompt) {
-            task.prompt_ids = c->prompt_ids + distinct;
-            task.prompt_count = RZ_BENCH_PROMPT_IDS;
-        }
+        const struct rz_row_task task = rz_bench_tasks_row(&c->tasks, row, position);
         c->ops->draw(c->sampler, &view, &task, &result);
         row = row + 1 < set->rows ? row + 1 : 0;
         done++;

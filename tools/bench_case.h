@@ -6,35 +6,25 @@
 #define RZ_TOOLS_BENCH_CASE_H
 
 #include "kernels/sampler.h"
-#include "tools/bench_filters.h"
 #include "tools/bench_peer.h"
 #include "tools/bench_rows.h"
-
-/* What rows bring beside their logits, shared by all cases: enough for as many rows as differ. */
-struct rz_bench_extras {
-    uint32_t *masks; /* [RZ_BENCH_DISTINCT][ceil(RZ_MAX_VOCAB / 32)] */
-    uint32_t *ids;   /* [RZ_BENCH_DISTINCT + RZ_BENCH_PROMPT_IDS] any number, to be made an id */
-};
-
-int rz_bench_extras_make(struct rz_bench_extras *extras, struct rz_complaint *complaint);
-void rz_bench_extras_free(struct rz_bench_extras *extras);
+#include "tools/bench_task.h"
 
 struct rz_bench_case {
     const struct rz_bench_rows *set;
     const struct rz_bench_filter *filter;
-    const struct rz_bench_extras *extras;
     const struct rz_sampler_ops *ops; /* NULL: a peer's */
     struct rz_sampler *sampler;
+    struct rz_bench_tasks tasks;
     struct rz_bench_peer *peer;
     unsigned peer_number;
     char peer_name[48];
     char backend[24];
-    int32_t *prompt_ids; /* [RZ_BENCH_DISTINCT + RZ_BENCH_PROMPT_IDS] or NULL */
-    uint32_t rows;       /* in a pass */
-    uint32_t first_row;  /* of the next pass, where not all rows fit in one */
-    uint32_t passes;     /* in a repeat */
-    uint64_t position;   /* of the next draw */
-    uint64_t drawn;      /* rows, since the counters began */
+    uint32_t rows;      /* in a pass */
+    uint32_t first_row; /* of the next pass, where not all rows fit in one */
+    uint32_t passes;    /* in a repeat */
+    uint64_t position;  /* of the next draw */
+    uint64_t drawn;     /* rows, since the counters began */
 };
 
 /* rz_bench_case_begin - of ours. On success the caller ends it with rz_bench_case_end(). */

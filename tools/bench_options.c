@@ -13,7 +13,8 @@
 #include "tools/number.h"
 
 const char *const rz_bench_kinds[RZ_BENCH_KINDS + 1] = {"flat", "peaked", "zipf", "file", NULL};
-const char *const rz_bench_peers[RZ_BENCH_PEERS + 1] = {"torch", "llama", NULL};
+const char *const rz_bench_peers[RZ_BENCH_PEERS + 1] = {"torch", "llama", "flashinfer", "vllm",
+                                                        NULL};
 
 enum {
     OPTION_KIND = 500,
@@ -27,6 +28,9 @@ enum {
     OPTION_AGAINST,
     OPTION_JSON,
     OPTION_CSV,
+    OPTION_BATCH,
+    OPTION_STAGES,
+    OPTION_DEVICE,
 };
 
 static const struct option known_options[] = {
@@ -41,6 +45,9 @@ static const struct option known_options[] = {
     {"against", required_argument, NULL, OPTION_AGAINST},
     {"json", optional_argument, NULL, OPTION_JSON},
     {"csv", optional_argument, NULL, OPTION_CSV},
+    {"batch", required_argument, NULL, OPTION_BATCH},
+    {"stages", no_argument, NULL, OPTION_STAGES},
+    {"device", required_argument, NULL, OPTION_DEVICE},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -109,22 +116,33 @@ static int set_whole(const char *option, const char *text, uint32_t high, uint32
     return RZ_EXIT_OK;
 }
 
-static int set_vocabs(const char *text, struct rz_bench_options *options,
-                      struct rz_complaint *complaint)
+/* Numbers from 1 to `high`, separated by commas: at most `room`. */
+static int set_numbers(const char *option, const char *text, uint32_t high, uint32_t room,
+                       uint32_t *numbers, uint32_t *count, struct rz_complaint *complaint)
 {
-    options->vocab_count = 0;
+    *count = 0;
     while (text != NULL) {
         char word[64];
         next_word(&text, word);
-        if (options->vocab_count == RZ_BENCH_MAX_VOCABS)
+        if (*count == room)
             return rz_complain(complaint, RZ_EXIT_USAGE,
-                               "--vocab: expected at most %d numbers, got more",
-                               RZ_BENCH_MAX_VOCABS);
-        const int status = set_whole("vocab", word, RZ_MAX_VOCAB,
-                                     &options->vocabs[options->vocab_count++], complaint);
+                               "--%s: expected at most %u numbers, got more", option, room);
+        const int status = set_whole(option, word, high, &numbers[(*count)++], complaint);
         if (status != RZ_EXIT_OK)
             return status;
     }
+    return RZ_EXIT_OK;
+}
+
+static int set_device(const char *text, uint32_t *device, struct rz_complaint *complaint)
+{
+    enum { MOST_DEVICES = 64 }; /* as CUDA has it */
+    uint64_t whole;
+    if (!rz_number_whole(text, MOST_DEVICES - 1, &whole))
+        return rz_complain(complaint, RZ_EXIT_USAGE,
+                           "--device: expected a whole number from 0 to %d, got '%.200s'",
+                           MOST_DEVICES - 1, text);
+    *device = 1 + (uint32_t)whole;
     return RZ_EXIT_OK;
 }
 
@@ -147,7 +165,14 @@ static int set_option(int which, const char *text, struct rz_bench_options *opti
     case OPTION_FILTER: return set_filters(text, &options->filters, complaint);
     case OPTION_DTYPE: return set_words("dtype", text, rz_dtype_words, &options->dtypes, complaint);
     case OPTION_BACKEND: return set_backends(text, options, complaint);
-    case OPTION_VOCAB: return set_vocabs(text, options, complaint);
+    case OPTION_VOCAB:
+        return set_numbers("vocab", text, RZ_MAX_VOCAB, RZ_BENCH_MAX_VOCABS, options->vocabs,
+                           &options->vocab_count, complaint);
+    case OPTION_BATCH:
+        return set_numbers("batch", text, RZ_MAX_ROWS - 1, RZ_BENCH_MAX_BATCHES, options->batches,
+                           &options->batch_count, complaint);
+    case OPTION_STAGES: options->stages = true; return RZ_EXIT_OK;
+    case OPTION_DEVICE: return set_device(text, &options->device, complaint);
     case OPTION_ROWS: return set_whole("rows", text, RZ_MAX_ROWS, &options->rows, complaint);
     case OPTION_REPEATS:
         return set_whole("repeats", text, RZ_BENCH_MAX_REPEATS, &options->repeats, complaint);
@@ -171,6 +196,40 @@ static int complain_option(int which, char **argv, struct rz_complaint *complain
                        word);
 }
 
+/* What times a GPU has other options than what times a processor. */
+static int check_gpu(struct rz_bench_options *options, struct rz_complaint *complaint)
+{
+    const unsigned cuda = 1u << RZ_BACKEND_CUDA, llama = 1u << RZ_BENCH_LLAMA;
+    const unsigned gpu_only = 1u << RZ_BENCH_FLASHINFER | 1u << RZ_BENCH_VLLM;
+    options->on_gpu = !options->every_backend && (options->backends & cuda) != 0;
+    if (!options->on_gpu) {
+        if (options->batch_count > 0 || options->stages || options->device != 0)
+            return rz_complain(complaint, RZ_EXIT_USAGE,
+                               "--batch, --stages, --device: expected --backend cuda with them");
+        if ((options->peers & gpu_only) != 0)
+            return rz_complain(complaint, RZ_EXIT_USAGE,
+                               "--against flashinfer, vllm: expected --backend cuda with them");
+        return RZ_EXIT_OK;
+    }
+    if (options->backends != cuda)
+        return rz_complain(complaint, RZ_EXIT_USAGE,
+                           "--backend: expected cuda alone, for its times are of other things");
+    if (options->rows != 0)
+        return rz_complain(complaint, RZ_EXIT_USAGE,
+                           "--rows: expected --batch in its place with --backend cuda");
+    if ((options->peers & llama) != 0)
+        return rz_complain(complaint, RZ_EXIT_USAGE,
+                           "--against llama: expected a back end that is no GPU");
+    if (options->stages && options->peers != 0)
+        return rz_complain(complaint, RZ_EXIT_USAGE, "--against: expected without --stages");
+    if (options->batch_count == 0) {
+        static const uint32_t usual[] = {1, 8, 64, 128, 256, 512};
+        options->batch_count = sizeof usual / sizeof usual[0];
+        memcpy(options->batches, usual, sizeof usual);
+    }
+    return RZ_EXIT_OK;
+}
+
 static int check_together(struct rz_bench_options *options, struct rz_complaint *complaint)
 {
     const unsigned file = 1u << RZ_BENCH_FILE;
@@ -187,7 +246,7 @@ static int check_together(struct rz_bench_options *options, struct rz_complaint 
         return rz_complain(complaint, RZ_EXIT_USAGE,
                            "--json, --csv: expected one of them on stdout, got both: give the "
                            "other a file, --csv=FILE");
-    return RZ_EXIT_OK;
+    return check_gpu(options, complaint);
 }
 
 static int parse(int argc, char **argv, struct rz_bench_options *options,

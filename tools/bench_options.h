@@ -10,7 +10,7 @@
 
 #include "tools/complaint.h"
 
-enum { RZ_BENCH_MAX_VOCABS = 16, RZ_BENCH_MAX_REPEATS = 1000 };
+enum { RZ_BENCH_MAX_VOCABS = 16, RZ_BENCH_MAX_BATCHES = 16, RZ_BENCH_MAX_REPEATS = 1000 };
 
 /* How the logits of a row are spread; RZ_BENCH_FILE: those of a file. */
 enum rz_bench_kind { RZ_BENCH_FLAT, RZ_BENCH_PEAKED, RZ_BENCH_ZIPF, RZ_BENCH_FILE };
@@ -20,9 +20,9 @@ enum { RZ_BENCH_KINDS = 4 };
 extern const char *const rz_bench_kinds[RZ_BENCH_KINDS + 1]; /* by enum rz_bench_kind, NULL */
 
 /* Whose samplers may be timed beside ours. */
-enum rz_bench_peer_kind { RZ_BENCH_TORCH, RZ_BENCH_LLAMA };
+enum rz_bench_peer_kind { RZ_BENCH_TORCH, RZ_BENCH_LLAMA, RZ_BENCH_FLASHINFER, RZ_BENCH_VLLM };
 
-enum { RZ_BENCH_PEERS = 2 };
+enum { RZ_BENCH_PEERS = 4 };
 
 extern const char *const rz_bench_peers[RZ_BENCH_PEERS + 1]; /* by enum rz_bench_peer_kind, NULL */
 
@@ -44,6 +44,11 @@ struct rz_bench_options {
     uint32_t vocabs[RZ_BENCH_MAX_VOCABS];
     uint32_t rows; /* 0: as many as fill far more than a cache */
     uint32_t repeats;
+    bool on_gpu;     /* --backend cuda; the rest of this part is for it alone */
+    bool stages;     /* parts of a step, in place of all of its kernels */
+    uint32_t device; /* 1 + its number; 0: not given */
+    uint32_t batch_count;
+    uint32_t batches[RZ_BENCH_MAX_BATCHES];
     const char *logits_path; /* NULL: no file */
     struct rz_bench_sink json;
     struct rz_bench_sink csv;

@@ -18,6 +18,7 @@
 
 #include "runtime/words.h"
 #include "tools/number.h"
+#include "tools/say.h"
 
 #define PYTHON "build/bench-venv/bin/python3"
 
@@ -27,7 +28,12 @@ static const struct {
 } known[RZ_BENCH_PEERS] = {
     [RZ_BENCH_TORCH] = {"PyTorch", "bench/seed_sampler.py"},
     [RZ_BENCH_LLAMA] = {"llama.cpp", "bench/llama_sampler.py"},
+    [RZ_BENCH_FLASHINFER] = {"FlashInfer", NULL},
+    [RZ_BENCH_VLLM] = {"vLLM", NULL},
 };
+
+/* Those on a GPU share one, which is told whose. */
+static const char gpu_script[] = "bench/gpu_samplers.py";
 
 /* ------------------------------------------------------------------------------------------------
  * Where things are
@@ -76,8 +82,8 @@ static int find_python(const char *root, const char *name, char python[PATH_MAX 
  */
 
 /* In the child: `to_child` and `from_child` become its stdin and stdout. */
-static void become_python(const char *python, const char *script, int to_child, int from_child,
-                          int logits_fd)
+static void become_python(const char *python, const char *script, const char *whose, int to_child,
+                          int from_child, int logits_fd)
 {
     char fd_text[16];
     snprintf(fd_text, sizeof fd_text, "%d", logits_fd);
@@ -86,12 +92,12 @@ static void become_python(const char *python, const char *script, int to_child, 
     signal(SIGINT, SIG_IGN); /* a Ctrl-C is ours to act on */
     if (fcntl(logits_fd, F_SETFD, 0) == 0 && dup2(to_child, STDIN_FILENO) >= 0 &&
         dup2(from_child, STDOUT_FILENO) >= 0)
-        execl(python, python, script, "--serve", fd_text, (char *)NULL);
+        execl(python, python, script, "--serve", fd_text, whose, (char *)NULL);
     _exit(127);
 }
 
 static int start(struct rz_bench_peer *peer, const char *python, const char *script,
-                 struct rz_complaint *complaint)
+                 const char *whose, struct rz_complaint *complaint)
 {
     int to[2], from[2];
     peer->logits_fd = memfd_create("rankzero-bench-logits", MFD_CLOEXEC);
@@ -105,7 +111,7 @@ static int start(struct rz_bench_peer *peer, const char *python, const char *scr
     if (pid < 0)
         goto err_from;
     if (pid == 0)
-        become_python(python, script, to[0], from[1], peer->logits_fd);
+        become_python(python, script, whose, to[0], from[1], peer->logits_fd);
 
     peer->pid = pid;
     close(to[0]);
@@ -140,30 +146,7 @@ static int ask(struct rz_bench_peer *peer, const char *line, struct rz_complaint
     return RZ_EXIT_OK;
 }
 
-int rz_bench_peer_start(enum rz_bench_peer_kind kind, struct rz_bench_peer *peer,
-                        struct rz_complaint *complaint)
-{
-    *peer = (struct rz_bench_peer){.script = known[kind].script};
-    char root[PATH_MAX], python[PATH_MAX + 64], script[PATH_MAX + 64];
-    if (!find_root(peer->script, root))
-        return rz_complain(complaint, RZ_EXIT_FAILED,
-                           "expected %s in a folder above this program or in the working "
-                           "directory, found none",
-                           peer->script);
-    snprintf(script, sizeof script, "%s/%s", root, peer->script);
-    int status = find_python(root, known[kind].name, python, complaint);
-    if (status == RZ_EXIT_OK)
-        status = start(peer, python, script, complaint);
-    if (status == RZ_EXIT_OK)
-        status = ask(peer, "hello\n", complaint);
-    if (status == RZ_EXIT_OK)
-        snprintf(peer->version, sizeof peer->version, "%.63s", peer->line);
-    else
-        rz_bench_peer_end(peer);
-    return status;
-}
-
-void rz_bench_peer_end(struct rz_bench_peer *peer)
+static void end(struct rz_bench_peer *peer)
 {
     if (peer->to != NULL)
         fclose(peer->to);
@@ -175,6 +158,59 @@ void rz_bench_peer_end(struct rz_bench_peer *peer)
         close(peer->logits_fd);
     }
     *peer = (struct rz_bench_peer){0};
+}
+
+/* On failure nothing runs, and the complaint says what is missing. */
+static int find_and_start(enum rz_bench_peer_kind kind, bool on_gpu, struct rz_bench_peer *peer,
+                          struct rz_complaint *complaint)
+{
+    *peer = (struct rz_bench_peer){.script = on_gpu ? gpu_script : known[kind].script};
+    char root[PATH_MAX], python[PATH_MAX + 64], script[PATH_MAX + 64];
+    if (!find_root(peer->script, root))
+        return rz_complain(complaint, RZ_EXIT_FAILED,
+                           "expected %s in a folder above this program or in the working "
+                           "directory, found none",
+                           peer->script);
+    snprintf(script, sizeof script, "%s/%s", root, peer->script);
+    int status = find_python(root, known[kind].name, python, complaint);
+    if (status == RZ_EXIT_OK)
+        status = start(peer, python, script, on_gpu ? rz_bench_peers[kind] : NULL, complaint);
+    if (status == RZ_EXIT_OK)
+        status = ask(peer, "hello\n", complaint);
+    if (status == RZ_EXIT_OK)
+        snprintf(peer->version, sizeof peer->version, "%.63s", peer->line);
+    else
+        end(peer);
+    return status;
+}
+
+unsigned rz_bench_peers_start(const struct rz_bench_options *options,
+                              struct rz_bench_peer peers[RZ_BENCH_PEERS],
+                              char versions[RZ_BENCH_PEERS][64])
+{
+    unsigned count = 0;
+    for (unsigned p = 0; p < RZ_BENCH_PEERS; p++) {
+        struct rz_complaint missing;
+        char text[sizeof missing.text + 64];
+        peers[p] = (struct rz_bench_peer){0};
+        if ((options->peers & 1u << p) == 0)
+            continue;
+        if (find_and_start((enum rz_bench_peer_kind)p, options->on_gpu, &peers[p], &missing) ==
+            RZ_EXIT_OK) {
+            memcpy(versions[count++], peers[p].version, sizeof versions[0]);
+            continue;
+        }
+        snprintf(text, sizeof text, "--against %s is left out: %s", rz_bench_peers[p],
+                 missing.text);
+        rz_say("rankzero bench sample", 0, text);
+    }
+    return count;
+}
+
+void rz_bench_peers_end(struct rz_bench_peer peers[RZ_BENCH_PEERS])
+{
+    for (unsigned p = 0; p < RZ_BENCH_PEERS; p++)
+        end(&peers[p]);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -205,21 +241,48 @@ static void split_names(struct rz_bench_peer *peer)
         peer->names[peer->name_count++] = name;
 }
 
-int rz_bench_peer_rows(struct rz_bench_peer *peer, unsigned number, const struct rz_bench_rows *set,
-                       struct rz_complaint *complaint)
+/* The first `rows` of a set; `more` for the end of the line. */
+static int hand_over(struct rz_bench_peer *peer, unsigned number, const struct rz_bench_rows *set,
+                     uint32_t rows, const char *more, struct rz_complaint *complaint)
 {
-    const uint32_t rows = rz_bench_peer_row_count(set);
     const size_t bytes = rows * set->row_stride * rz_bench_item_bytes(set->dtype);
     if (write_all(peer->logits_fd, set->logits, bytes) != 0)
         return rz_complain(complaint, RZ_EXIT_FAILED, "cannot hand logits over: %s",
                            strerror(errno));
-    char line[128];
-    snprintf(line, sizeof line, "rows %u %s %u %zu %u\n", number, rz_dtype_words[set->dtype],
-             set->vocab, set->row_stride, rows);
+    char line[192];
+    snprintf(line, sizeof line, "rows %u %s %u %zu %u%s\n", number, rz_dtype_words[set->dtype],
+             set->vocab, set->row_stride, rows, more);
     const int status = ask(peer, line, complaint);
     if (status == RZ_EXIT_OK)
         split_names(peer);
     return status;
+}
+
+int rz_bench_peer_rows(struct rz_bench_peer *peer, unsigned number, const struct rz_bench_rows *set,
+                       struct rz_complaint *complaint)
+{
+    return hand_over(peer, number, set, rz_bench_peer_row_count(set), "", complaint);
+}
+
+int rz_bench_peer_gpu_rows(struct rz_bench_peer *peer, unsigned number,
+                           const struct rz_bench_rows *set, uint32_t batch, uint32_t inputs,
+                           bool graph, struct rz_complaint *complaint)
+{
+    char more[64];
+    snprintf(more, sizeof more, " %u %u %s", batch, inputs, graph ? "graph" : "stream");
+    const uint32_t rows = set->rows < batch ? set->rows : batch;
+    return hand_over(peer, number, set, rows, more, complaint);
+}
+
+const struct rz_bench_filter *rz_bench_peer_filter(const char *name, int *backend_length)
+{
+    const char *slash = strchr(name, '/');
+    for (size_t i = 0; slash != NULL && i < RZ_BENCH_FILTERS; i++)
+        if (strcmp(rz_bench_filters[i].name, slash + 1) == 0) {
+            *backend_length = (int)(slash - name);
+            return &rz_bench_filters[i];
+        }
+    return NULL;
 }
 
 int rz_bench_peer_time(struct rz_bench_peer *peer, unsigned number, const char *name, uint64_t *ns,

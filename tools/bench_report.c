@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bench_report.c - one list of columns serves CSV and JSON; the table rounds for readers.
+ * bench_report.c - columns of CSV and JSON, and a table that rounds for readers.
  */
 #include "tools/bench_report.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <string.h>
 
 #include "rankzero/rankzero.h"
 #include "runtime/words.h"
 #include "tools/bench_rows.h"
+#include "tools/bench_sink.h"
 
 /* ------------------------------------------------------------------------------------------------
  * Columns
@@ -54,8 +54,9 @@ static double row_bytes(const struct rz_bench_result *r)
     return (double)r->vocab * (double)rz_bench_item_bytes((enum rz_dtype)r->dtype);
 }
 
-static const char *text_of(const struct rz_bench_result *r, enum column column)
+static const char *text_of(const void *result, unsigned column)
 {
+    const struct rz_bench_result *r = result;
     switch (column) {
     case BACKEND: return r->backend;
     case KIND: return rz_bench_kinds[r->kind];
@@ -65,8 +66,9 @@ static const char *text_of(const struct rz_bench_result *r, enum column column)
 }
 
 /* Negative: none. Bytes a nanosecond are gigabytes a second. */
-static double number_of(const struct rz_bench_result *r, enum column column)
+static double number_of(const void *result, unsigned column)
 {
+    const struct rz_bench_result *r = result;
     switch (column) {
     case VOCAB: return r->vocab;
     case ROWS: return r->rows;
@@ -87,63 +89,28 @@ static double number_of(const struct rz_bench_result *r, enum column column)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------
- * CSV and JSON
- */
+static const struct rz_bench_columns columns = {
+    .names = column_names,
+    .texts = LAST_TEXT + 1,
+    .wholes = LAST_WHOLE - LAST_TEXT,
+    .count = COLUMNS,
+    .text = text_of,
+    .number = number_of,
+};
 
-static void write_csv(FILE *file, const struct rz_bench_results *results)
+/* What JSON has besides the results; NULL: out of memory. */
+static json_t *head_of(const struct rz_bench_results *results)
 {
-    for (unsigned c = 0; c < COLUMNS; c++)
-        fprintf(file, "%s%s", column_names[c], c + 1 < COLUMNS ? "," : "\n");
-    for (size_t i = 0; i < results->count; i++) {
-        const struct rz_bench_result *r = &results->list[i];
-        for (unsigned c = 0; c < COLUMNS; c++) {
-            const double number = c > LAST_TEXT ? number_of(r, (enum column)c) : 0.0;
-            if (c <= LAST_TEXT)
-                fputs(text_of(r, (enum column)c), file);
-            else if (number >= 0.0)
-                fprintf(file, c <= LAST_WHOLE ? "%.0f" : "%.5g", number);
-            fputs(c + 1 < COLUMNS ? "," : "\n", file);
-        }
-    }
-}
-
-static json_t *json_of(const struct rz_bench_result *r, enum column column)
-{
-    if (column <= LAST_TEXT)
-        return json_string(text_of(r, column));
-    const double number = number_of(r, column);
-    if (number < 0.0)
-        return json_null();
-    return column <= LAST_WHOLE ? json_integer((json_int_t)number) : json_real(number);
-}
-
-static json_t *json_of_all(const struct rz_bench_results *results)
-{
-    json_t *root = json_pack("{s:s, s:s, s:[], s:[]}", "version", rz_version(), "plain_maximum",
-                             results->plain_name, "against", "results");
-    json_t *against = json_object_get(root, "against");
-    json_t *list = json_object_get(root, "results");
-    bool whole = list != NULL;
+    json_t *head = json_pack("{s:s, s:s, s:[]}", "version", rz_version(), "plain_maximum",
+                             results->plain_name, "against");
+    json_t *against = json_object_get(head, "against");
+    bool whole = against != NULL;
     for (unsigned p = 0; p < results->peer_count && whole; p++)
         whole = json_array_append_new(against, json_string(results->peer_versions[p])) == 0;
-    for (size_t i = 0; i < results->count && whole; i++) {
-        json_t *object = json_object();
-        for (unsigned c = 0; c < COLUMNS; c++)
-            whole &= json_object_set_new(object, column_names[c],
-                                         json_of(&results->list[i], (enum column)c)) == 0;
-        whole &= json_array_append_new(list, object) == 0;
-    }
     if (whole)
-        return root;
-    json_decref(root);
+        return head;
+    json_decref(head);
     return NULL;
-}
-
-static void write_json(FILE *file, const json_t *root)
-{
-    json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(5));
-    fputc('\n', file);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -171,13 +138,6 @@ static void write_heading(const struct rz_bench_result *r, const struct rz_bench
            "tiles", "passes");
 }
 
-/* Four digits or five, whatever the size. */
-static void format(double number, char text[16])
-{
-    const int decimals = number < 100.0 ? 2 : number < 1000.0 ? 1 : 0;
-    snprintf(text, 16, "%.*f", decimals, number);
-}
-
 struct spread_text {
     char median[16], range[40];
 };
@@ -186,9 +146,9 @@ static struct spread_text format_spread(struct rz_bench_spread spread, double un
 {
     struct spread_text text;
     char least[16], most[16];
-    format(spread.median * unit, text.median);
-    format(spread.least * unit, least);
-    format(spread.most * unit, most);
+    rz_bench_format(spread.median * unit, text.median);
+    rz_bench_format(spread.least * unit, least);
+    rz_bench_format(spread.most * unit, most);
     snprintf(text.range, sizeof text.range, "%s .. %s", least, most);
     return text;
 }
@@ -210,10 +170,10 @@ static void write_line(const struct rz_bench_result *r)
 static void write_peer_line(const struct rz_bench_result *r)
 {
     char its[16], ours[16] = "-", times[16] = "-";
-    format(number_of(r, ROW_US), its);
+    rz_bench_format(number_of(r, ROW_US), its);
     if (r->times_fastest > 0.0) {
-        format(number_of(r, ROW_US) / r->times_fastest, ours);
-        format(r->times_fastest, times);
+        rz_bench_format(number_of(r, ROW_US) / r->times_fastest, ours);
+        rz_bench_format(r->times_fastest, times);
     }
     printf("  %-8s  %-8u  %-5s  %-21s  %-13s  %8s  %8s  %8s\n", rz_bench_kinds[r->kind], r->vocab,
            rz_dtype_words[r->dtype], r->filter->label, r->backend, its, ours, times);
@@ -234,8 +194,9 @@ static void write_peers(const struct rz_bench_results *results)
             write_peer_line(&results->list[i]);
 }
 
-static void write_table(const struct rz_bench_results *results)
+static void write_table(const void *context)
 {
+    const struct rz_bench_results *results = context;
     const struct rz_bench_result *last = NULL;
     for (size_t i = 0; i < results->count; i++) {
         const struct rz_bench_result *r = &results->list[i];
@@ -251,69 +212,12 @@ static void write_table(const struct rz_bench_results *results)
     write_peers(results);
 }
 
-/* ------------------------------------------------------------------------------------------------
- * Where it goes
- */
-
-static int finish(FILE *file, const char *name, struct rz_complaint *complaint)
-{
-    const bool written = fflush(file) == 0 && ferror(file) == 0;
-    const int error = errno;
-    const bool closed = file == stdout || fclose(file) == 0;
-    if (written && closed)
-        return RZ_EXIT_OK;
-    return rz_complain(complaint, RZ_EXIT_FAILED, "cannot write to %s: %s", name,
-                       strerror(written ? errno : error));
-}
-
-/* Opens `path`, or stdout for NULL. */
-static int open_sink(const char *path, FILE **file, struct rz_complaint *complaint)
-{
-    *file = path != NULL ? fopen(path, "w") : stdout;
-    if (*file != NULL)
-        return RZ_EXIT_OK;
-    return rz_complain(complaint, RZ_EXIT_FAILED, "%s: %s", path, strerror(errno));
-}
-
-static int report_csv(const char *path, const struct rz_bench_results *results,
-                      struct rz_complaint *complaint)
-{
-    FILE *file;
-    const int status = open_sink(path, &file, complaint);
-    if (status != RZ_EXIT_OK)
-        return status;
-    write_csv(file, results);
-    return finish(file, path != NULL ? path : "stdout", complaint);
-}
-
-static int report_json(const char *path, const struct rz_bench_results *results,
-                       struct rz_complaint *complaint)
-{
-    json_t *root = json_of_all(results);
-    if (root == NULL)
-        return rz_complain_memory(complaint);
-    FILE *file;
-    int status = open_sink(path, &file, complaint);
-    if (status == RZ_EXIT_OK) {
-        write_json(file, root);
-        status = finish(file, path != NULL ? path : "stdout", complaint);
-    }
-    json_decref(root);
-    return status;
-}
-
 int rz_bench_report(const struct rz_bench_options *options, const struct rz_bench_results *results,
                     struct rz_complaint *complaint)
 {
-    const bool table = !(options->csv.wanted && options->csv.path == NULL) &&
-                       !(options->json.wanted && options->json.path == NULL);
-    int status = RZ_EXIT_OK;
-    if (options->csv.wanted)
-        status = report_csv(options->csv.path, results, complaint);
-    if (status == RZ_EXIT_OK && options->json.wanted)
-        status = report_json(options->json.path, results, complaint);
-    if (status != RZ_EXIT_OK || !table)
-        return status;
-    write_table(results);
-    return finish(stdout, "stdout", complaint);
+    const struct rz_bench_list list = {.columns = &columns,
+                                       .results = results->list,
+                                       .count = results->count,
+                                       .size = sizeof *results->list};
+    return rz_bench_write(options, &list, head_of(results), write_table, results, complaint);
 }

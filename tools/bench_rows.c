@@ -202,3 +202,14 @@ void rz_bench_rows_free(struct rz_bench_rows *set)
     free(set->logits);
     *set = (struct rz_bench_rows){0};
 }
+
+int rz_bench_open_file(const char *path, struct rz_npy *file, struct rz_complaint *complaint)
+{
+    const int status = rz_npy_open(path, RZ_NPY_F32 | RZ_NPY_F16 | RZ_NPY_U16, file, complaint);
+    if (status != RZ_EXIT_OK || file->columns <= RZ_MAX_VOCAB)
+        return status;
+    rz_npy_close(file);
+    return rz_complain(complaint, RZ_EXIT_FAILED,
+                       "%s: expected a vocabulary of at most %u columns, got %llu", path,
+                       RZ_MAX_VOCAB, (unsigned long long)file->columns);
+}

@@ -35,6 +35,9 @@ static inline const void *rz_bench_row(const struct rz_bench_rows *set, uint32_t
     return (const char *)set->logits + row * set->row_stride * rz_bench_item_bytes(set->dtype);
 }
 
+/* rz_bench_open_file - logits of a file, with no more columns than a vocabulary may have. */
+int rz_bench_open_file(const char *path, struct rz_npy *file, struct rz_complaint *complaint);
+
 /* rz_bench_rows_make - `rows` rows (0: as many as make 256 MiB) of `vocab` logits; of RZ_BENCH_FILE
  * as many logits as a row of `file` has. On success the caller ends `set` with
  * rz_bench_rows_free(). */

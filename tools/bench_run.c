@@ -372,17 +372,6 @@ static int find_backends(struct run *run, struct rz_complaint *complaint)
     return RZ_EXIT_OK;
 }
 
-static int open_file(const char *path, struct rz_npy *file, struct rz_complaint *complaint)
-{
-    const int status = rz_npy_open(path, RZ_NPY_F32 | RZ_NPY_F16 | RZ_NPY_U16, file, complaint);
-    if (status != RZ_EXIT_OK || file->columns <= RZ_MAX_VOCAB)
-        return status;
-    rz_npy_close(file);
-    return rz_complain(complaint, RZ_EXIT_FAILED,
-                       "%s: expected a vocabulary of at most %u columns, got %llu", path,
-                       RZ_MAX_VOCAB, (unsigned long long)file->columns);
-}
-
 /* A file has a vocabulary of its own, so it is a group of its own. */
 static int run_dtype(struct run *run, enum rz_dtype dtype, struct rz_complaint *complaint)
 {
@@ -410,37 +399,20 @@ static int run_grid(struct run *run, struct rz_complaint *complaint)
     return status;
 }
 
-/* Without a peer there is still something to measure. */
-static void start_peer(struct run *run, enum rz_bench_peer_kind kind)
-{
-    struct rz_complaint missing;
-    struct rz_bench_results *results = run->results;
-    if (rz_bench_peer_start(kind, &run->peers[kind], &missing) == RZ_EXIT_OK) {
-        memcpy(results->peer_versions[results->peer_count++], run->peers[kind].version,
-               sizeof results->peer_versions[0]);
-        return;
-    }
-    char text[sizeof missing.text + 64];
-    snprintf(text, sizeof text, "--against %s is left out: %s", rz_bench_peers[kind], missing.text);
-    rz_say("rankzero bench sample", 0, text);
-}
-
 static int run_all(struct run *run, struct rz_complaint *complaint)
 {
     int status = find_backends(run, complaint);
     struct rz_npy file;
     const char *path = run->options->logits_path;
     if (status == RZ_EXIT_OK && path != NULL) {
-        status = open_file(path, &file, complaint);
+        status = rz_bench_open_file(path, &file, complaint);
         run->file = status == RZ_EXIT_OK ? &file : NULL;
     }
     if (status == RZ_EXIT_OK) {
-        for (unsigned p = 0; p < RZ_BENCH_PEERS; p++)
-            if ((run->options->peers & 1u << p) != 0)
-                start_peer(run, (enum rz_bench_peer_kind)p);
+        run->results->peer_count =
+            rz_bench_peers_start(run->options, run->peers, run->results->peer_versions);
         status = run_grid(run, complaint);
-        for (unsigned p = 0; p < RZ_BENCH_PEERS; p++)
-            rz_bench_peer_end(&run->peers[p]);
+        rz_bench_peers_end(run->peers);
     }
     if (run->file != NULL)
         rz_npy_close(&file);

@@ -85,7 +85,7 @@ static int run(struct sample *s)
     if (status == RZ_EXIT_OK && prepared)
         status = draw(s);
     else if (status == RZ_EXIT_OK && s->launch.rank == 0)
-        fputs(rz_sample_help, stdout);
+        printf("%s%s", rz_sample_help[0], rz_sample_help[1]);
     if (prepared)
         release(s);
     return status;

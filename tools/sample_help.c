@@ -4,7 +4,8 @@
  */
 #include "tools/sample_options.h"
 
-const char rz_sample_help[] =
+/* In two, since C compilers need not take a longer string than 4,095 bytes. */
+const char *const rz_sample_help[2] = {
     "Draw token ids from the logits in a .npy file.\n"
     "\n"
     "  rankzero sample LOGITS.npy [options]             alone\n"
@@ -54,7 +55,7 @@ const char rz_sample_help[] =
     "set:\n"
     "                            allowed\n"
     "  -o, --output FILE.npy     ids as int32 [rows, count], in place of lines on stdout\n"
-    "\n"
+    "\n",
     "The run\n"
     "  --dtype f32|f16|bf16      of the logits (that of the file)\n"
     "  --vocab-size N            ids at or past N are padding and not drawn (all columns)\n"
@@ -62,9 +63,18 @@ const char rz_sample_help[] =
     "  --threads N               rows are drawn by 1 to 256 threads of rank 0 (1)\n"
     "  --split N,N,...           columns of each rank (as equal as can be)\n"
     "  --mode gather             whole shards go to rank 0 (gather)\n"
-    "  --backend auto|reference|scalar|avx2|avx512   what draws (auto: the fastest that runs "
-    "here)\n"
-    "  --comm auto|shm|mpi       how logits travel (auto)\n"
+    "  --backend WORD            what draws: auto, reference, scalar, avx2, avx512: this "
+    "processor;\n"
+    "                            cuda: rank 0's GPU, which gets the logits from those of the "
+    "others\n"
+    "                            (auto: the fastest that runs here on a processor)\n"
+    "  --comm auto|shm|mpi       how logits travel (auto); with --backend cuda "
+    "auto|nccl|cuda_ipc:\n"
+    "                            cuda_ipc is what auto takes where rank 0's GPU reaches the "
+    "others\n"
+    "  --device N                the GPU of all ranks that are given it, from 0 on (they take "
+    "turns\n"
+    "                            through the GPUs that there are)\n"
     "  --job NAME                of the shared memory, without mpirun (one of its own)\n"
     "\n"
     "Output: a line a row, its ids separated by spaces; -1 where no id could be drawn.\n"
@@ -77,4 +87,5 @@ const char rz_sample_help[] =
     "  [{\"id\": 5, \"logprob\": -0.1}, ...], the same for every\n"
     "  draw of the row. A logprob of -infinity is null, as is that of no id (rank 0).\n"
     "\n"
-    "Exit status: 0; 2 if the command line is wrong; 1 if a file, the machine or a rank failed.\n";
+    "Exit status: 0; 2 if the command line is wrong; 1 if a file, the machine or a rank failed.\n",
+};

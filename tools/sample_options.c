@@ -25,6 +25,7 @@ enum {
     OPTION_RANKS,
     OPTION_THREADS,
     OPTION_JOB,
+    OPTION_DEVICE,
 };
 
 static const struct option run_options[] = {
@@ -40,6 +41,7 @@ static const struct option run_options[] = {
     {"ranks", required_argument, NULL, OPTION_RANKS},
     {"threads", required_argument, NULL, OPTION_THREADS},
     {"job", required_argument, NULL, OPTION_JOB},
+    {"device", required_argument, NULL, OPTION_DEVICE},
     {"output", required_argument, NULL, 'o'},
     {"help", no_argument, NULL, 'h'},
 };
@@ -120,6 +122,16 @@ static int set_split(const char *text, struct rz_sample_options *options,
     return RZ_EXIT_OK;
 }
 
+static int set_device(const char *text, struct rz_sample_options *options,
+                      struct rz_complaint *complaint)
+{
+    enum { MOST_DEVICES = 64 }; /* as CUDA has it */
+    uint32_t number = 0;
+    const int status = set_whole("device", text, 0, MOST_DEVICES - 1, &number, complaint);
+    options->device = number + 1;
+    return status;
+}
+
 static int set_job(const char *text, struct rz_sample_options *options,
                    struct rz_complaint *complaint)
 {
@@ -157,6 +169,7 @@ static int set_run_option(int which, const char *text, struct rz_sample_options 
     case OPTION_THREADS:
         return set_whole("threads", text, 1, RZ_MAX_THREADS, &options->threads, complaint);
     case OPTION_SPLIT: return set_split(text, options, complaint);
+    case OPTION_DEVICE: return set_device(text, options, complaint);
     default: return set_job(text, options, complaint);
     }
 }
@@ -184,6 +197,14 @@ static int check_together(const struct rz_sample_options *o, struct rz_complaint
     if (o->has_logprobs && !o->json)
         return rz_complain(complaint, RZ_EXIT_USAGE,
                            "--logprobs: expected --json with it: only there they appear");
+    const bool cuda = o->backend == RZ_BACKEND_CUDA;
+    const bool between_gpus = o->comm == RZ_COMM_NCCL || o->comm == RZ_COMM_CUDA_IPC;
+    if (o->comm != RZ_COMM_AUTO && between_gpus != cuda)
+        return rz_complain(
+            complaint, RZ_EXIT_USAGE, "--comm: expected auto, %s --backend cuda, got %s",
+            cuda ? "nccl or cuda_ipc with" : "shm or mpi without", rz_comm_words[o->comm]);
+    if (o->device != 0 && !cuda)
+        return rz_complain(complaint, RZ_EXIT_USAGE, "--device: expected --backend cuda with it");
     return RZ_EXIT_OK;
 }
 

@@ -19,6 +19,7 @@ struct rz_sample_options {
     uint32_t vocab_size; /* 0: all columns */
     uint32_t ranks;      /* 0: not given */
     uint32_t threads;    /* 0: not given */
+    uint32_t device;     /* 1 + the number of a GPU; 0: not given */
     uint32_t split_count;
     uint32_t *split; /* [split_count] in the arena; NULL: not given */
     const char *logits_path;
@@ -39,6 +40,6 @@ int rz_sample_options_parse(int argc, char **argv, struct rz_sample_options *opt
 void rz_sample_options_free(struct rz_sample_options *options);
 
 /* What `rankzero sample --help` prints. */
-extern const char rz_sample_help[];
+extern const char *const rz_sample_help[2];
 
 #endif

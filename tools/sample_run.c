@@ -16,7 +16,8 @@ struct run {
     struct rz_launch *launch;
     struct rz_output *output; /* NULL but on rank 0 */
     rz_job *job;
-    char *logits; /* the job's, [step_size][row_bytes] */
+    char *logits;        /* [step_size][row_bytes]: the job's, or, of a job with GPUs, ours */
+    char *staged_logits; /* ours, or NULL */
     size_t row_bytes;
     uint32_t first, columns; /* this rank's */
     uint32_t step_size;
@@ -35,6 +36,7 @@ static void free_buffers(struct run *run)
     free(run->rows);
     free(run->results);
     free(run->masks);
+    free(run->staged_logits);
 }
 
 static int allocate_buffers(struct run *run, struct rz_complaint *complaint)
@@ -135,6 +137,8 @@ static int prepare_step(struct run *run, uint32_t pieces, struct rz_batch *batch
 {
     rz_batch_init(batch);
     batch->logits_rows = run->pieces[pieces - 1].row - run->pieces[0].row + 1;
+    batch->logits = run->staged_logits;
+    batch->row_stride = run->row_bytes / run->input->logits.item_bytes;
     int status = load_logits(run, run->pieces[0].row, batch->logits_rows, complaint);
     if (run->output == NULL)
         return status;
@@ -185,6 +189,25 @@ static int draw_all(struct run *run)
     return status;
 }
 
+/* Where the job has memory for logits, but for that of a GPU: what is read from a file is copied
+ * there in the step. */
+static int find_logits(struct run *run, bool on_gpu)
+{
+    struct rz_complaint complaint;
+    size_t row_stride;
+    run->logits = rz_logits(run->job, &row_stride);
+    run->row_bytes = row_stride * run->input->logits.item_bytes;
+    rz_shard(run->job, &run->first, &run->columns);
+    if (!on_gpu)
+        return RZ_EXIT_OK;
+    run->logits = run->staged_logits = malloc(run->step_size * run->row_bytes);
+    if (run->logits != NULL)
+        return RZ_EXIT_OK;
+    const int status = rz_complain_memory(&complaint);
+    rz_say(run->launch->prefix, (int)run->launch->rank, complaint.text);
+    return status;
+}
+
 static int run_job(struct run *run, const struct rz_sample_options *options)
 {
     struct rz_options job_options;
@@ -198,17 +221,16 @@ static int run_job(struct run *run, const struct rz_sample_options *options)
     job_options.backend = options->backend;
     job_options.comm = options->comm;
     job_options.threads = options->threads;
+    job_options.device = options->device;
 
     struct rz_error err;
     if (rz_launch_open(run->launch, &job_options, &run->job, &err) != RZ_OK) {
         rz_launch_report(run->launch, &err);
         return RZ_EXIT_FAILED;
     }
-    size_t row_stride;
-    run->logits = rz_logits(run->job, &row_stride);
-    run->row_bytes = row_stride * run->input->logits.item_bytes;
-    rz_shard(run->job, &run->first, &run->columns);
-    const int status = draw_all(run);
+    int status = find_logits(run, options->backend == RZ_BACKEND_CUDA);
+    if (status == RZ_EXIT_OK)
+        status = draw_all(run);
     rz_close(run->job);
     return status;
 }

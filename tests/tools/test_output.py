@@ -322,7 +322,6 @@ class Doctor(command.CommandTest):
         self.assertIn(report["library"]["threads"], ("OpenMP", "one: this build has no OpenMP"))
         self.assertGreaterEqual(report["cpu"]["cores_usable"], 1)
         self.assertTrue(report["shared_memory"]["tmpfs"])
-        self.assertIn("no CUDA back end", report["gpu"]["used"])
         columns = self.run_raw([RANKZERO, "doctor"])
         self.assertEqual((columns.returncode, columns.stderr), (0, ""))
         sections = [line for line in columns.stdout.splitlines() if not line.startswith(" ")]

@@ -55,9 +55,12 @@ BAD_NUMBERS = (
 BAD_WORDS = (
     ("dtype", "f64", "one of f32, f16, bf16", "got 'f64'"),
     ("mode", "scatter", "gather", "got 'scatter'"),
-    ("backend", "cuda", "one of auto, reference, scalar, avx2, avx512", "got 'cuda'"),
-    ("comm", "tcp", "one of auto, shm, mpi", "got 'tcp'"),
+    ("backend", "gpu", "one of auto, reference, scalar, avx2, avx512, cuda", "got 'gpu'"),
+    ("comm", "tcp", "one of auto, shm, mpi, nccl, cuda_ipc", "got 'tcp'"),
     ("comm", "mpi", "auto or shm without mpirun", "got mpi"),
+    ("comm", "nccl", "auto, shm or mpi without --backend cuda", "got nccl"),
+    ("device", "64", "a whole number from 0 to 63", "got '64'"),
+    ("device", "0", "", "--backend cuda with it"),
     ("logprobs-mode", "cooked", "raw or processed", "got 'cooked'"),
     ("job", "a/b", "1 to 63 characters of [A-Za-z0-9._-]", "got 'a/b'"),
     ("job", "x" * 64, "1 to 63 characters of [A-Za-z0-9._-]", "got 'xxx"),
@@ -122,6 +125,11 @@ class CommandLine(command.CommandTest):
     def test_logprobs_have_no_place_outside_json(self):
         self.fails(2, self.x, "--logprobs", 3, says="--logprobs: expected --json with it")
         self.fails(2, self.x, "--json", "--logprobs", 21, says=("from 0 to 20", "got '21'"))
+
+    def test_logits_travel_between_gpus_in_ways_of_their_own(self):
+        for comm in ("shm", "mpi"):
+            says = ("--comm: expected auto, nccl or cuda_ipc with --backend cuda, got " + comm,)
+            self.fails(2, self.x, "--backend", "cuda", "--comm", comm, says=says)
 
     def test_unknown_options(self):
         for words, says in (
