@@ -109,8 +109,9 @@ void rz_gpu_close(rz_job *job);
 void *rz_gpu_logits(const rz_job *job);
 
 /* rz_gpu_pack - rank 0: the request as the kernels read it, for `rows` rows of logits, its own
- * where rz_gpu_check_batch() found them. RZ_E_NOMEM. The GPU is not at work on a step. */
-int rz_gpu_pack(rz_job *job, uint32_t rows);
+ * where rz_gpu_check_batch() found them. RZ_E_NOMEM, if there is no room and `may_allocate` is
+ * false too. No step is under way. */
+int rz_gpu_pack(rz_job *job, uint32_t rows, bool may_allocate);
 
 /* rz_gpu_check_batch - where are the logits? RZ_E_ARG if on no memory, or another device's. Without
  * `streamed` they may be in memory of the host. */

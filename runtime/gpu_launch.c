@@ -178,7 +178,7 @@ static void find_parts(rz_job *job, uint32_t rows)
     }
 }
 
-int rz_gpu_pack(rz_job *job, uint32_t rows)
+int rz_gpu_pack(rz_job *job, uint32_t rows, bool may_allocate)
 {
     struct rz_gpu *gpu = job->gpu;
     struct rz_cuda_pack_size size;
@@ -188,7 +188,7 @@ int rz_gpu_pack(rz_job *job, uint32_t rows)
     if (!rz_cuda_pack_measure(&batch, &size))
         return rz_fail(&job->error, RZ_E_NOMEM, RZ_NO_RANK, 0,
                        "rows: more bytes of parameters than can be counted");
-    const int status = rz_gpu_make_room(job, &size);
+    const int status = rz_gpu_make_room(job, &size, may_allocate);
     if (status != RZ_OK)
         return status;
     const struct rz_cuda_pack_memory memory = {.block = gpu->block.host,

@@ -24,114 +24,8 @@ static int load_kernels(struct rz_gpu *gpu, struct rz_error *err)
 }
 
 /* ------------------------------------------------------------------------------------------------
- * Memory
+ * This rank's own
  */
-
-/* Room for the requests of ordinary steps; more is made when a step needs it. */
-static size_t usual_block_bytes(const struct rz_plan *plan)
-{
-    const size_t bitmask = (plan->vocab_size + 31) / 32 * sizeof(uint32_t);
-    const size_t lists = 1024; /* a row's: history, bias, stop ids */
-    return rz_round_up(plan->max_rows * (sizeof(struct rz_cuda_row) + bitmask + lists) +
-                           plan->world * sizeof(struct rz_shard_view) + 4 * plan->vocab_size,
-                       16);
-}
-
-enum { USUAL_EDIT_BYTES = 4 << 20 };
-
-static int make_block(rz_job *job, size_t bytes, struct rz_error *err)
-{
-    struct rz_gpu *gpu = job->gpu;
-    gpu->block_bytes = 0;
-    int status = rz_device_pin(&gpu->device, bytes, "the parameters of rows", &gpu->block.host,
-                               &gpu->block.at, err);
-    if (status == RZ_OK)
-        status = rz_device_allocate(&gpu->device, bytes, "the parameters of rows", &gpu->block_copy,
-                                    err);
-    if (status == RZ_OK)
-        gpu->block_bytes = bytes;
-    return status;
-}
-
-static int make_edits(rz_job *job, size_t bytes, struct rz_error *err)
-{
-    struct rz_gpu *gpu = job->gpu;
-    gpu->edit_bytes = 0;
-    const int status = rz_device_allocate(&gpu->device, bytes, "edited logits", &gpu->edits, err);
-    if (status == RZ_OK)
-        gpu->edit_bytes = bytes;
-    return status;
-}
-
-int rz_gpu_make_room(rz_job *job, const struct rz_cuda_pack_size *size)
-{
-    struct rz_gpu *gpu = job->gpu;
-    if (size->block_bytes <= gpu->block_bytes && size->edit_bytes <= gpu->edit_bytes)
-        return RZ_OK;
-    if (gpu->captured.any)
-        return rz_fail(&job->error, RZ_E_NOMEM, RZ_NO_RANK, 0,
-                       "rows: expected at most %zu bytes of parameters and %zu of edits, as there "
-                       "was room for when a step was captured, got %zu and %zu",
-                       gpu->block_bytes, gpu->edit_bytes, size->block_bytes, size->edit_bytes);
-    int status = RZ_OK;
-    if (size->block_bytes > gpu->block_bytes) {
-        rz_device_unpin(&gpu->device, &gpu->block.host);
-        rz_device_free(&gpu->device, &gpu->block_copy);
-        status = make_block(job, 2 * size->block_bytes, &job->error);
-    }
-    if (status == RZ_OK && size->edit_bytes > gpu->edit_bytes) {
-        rz_device_free(&gpu->device, &gpu->edits);
-        status = make_edits(job, 2 * size->edit_bytes, &job->error);
-    }
-    return status;
-}
-
-static int make_workspace(rz_job *job, struct rz_error *err)
-{
-    const struct rz_plan *plan = &job->plan;
-    struct rz_gpu *gpu = job->gpu;
-    size_t bytes;
-    if (!rz_cuda_workspace_bytes(plan->vocab_size, plan->max_rows, &bytes))
-        return rz_fail(err, RZ_E_NOMEM, RZ_NO_RANK, 0,
-                       "%u rows of %u ids: more than can be counted", plan->max_rows,
-                       plan->vocab_size);
-    const int status =
-        rz_device_allocate(&gpu->device, bytes, "the maxima of tiles", &gpu->workspace, err);
-    if (status != RZ_OK)
-        return status;
-    const int code = gpu->cuda.set_words(gpu->workspace, 0, bytes / 4, gpu->device.stream);
-    return code == RZ_CUDA_SUCCESS ? RZ_OK
-                                   : rz_cuda_fail(&gpu->cuda, code, "cuMemsetD32Async", err);
-}
-
-static int allocate_for_rank_0(rz_job *job, struct rz_error *err)
-{
-    const struct rz_plan *plan = &job->plan;
-    struct rz_gpu *gpu = job->gpu;
-    int status = rz_device_pin(&gpu->device, plan->max_rows * sizeof(struct rz_result), "results",
-                               &gpu->results.host, &gpu->results.at, err);
-    if (status == RZ_OK)
-        status = make_block(job, usual_block_bytes(plan), err);
-    if (status == RZ_OK)
-        status = make_edits(job, USUAL_EDIT_BYTES, err);
-    if (status == RZ_OK)
-        status = make_workspace(job, err);
-    job->results = gpu->results.host;
-    return status;
-}
-
-static int allocate(rz_job *job, struct rz_error *err)
-{
-    struct rz_gpu *gpu = job->gpu;
-    int status = rz_device_pin(&gpu->device, sizeof(struct rz_gpu_told), "a step's orders",
-                               &gpu->told.host, &gpu->told.at, err);
-    if (status == RZ_OK)
-        status = rz_device_allocate(&gpu->device, job->plan.max_rows * sizeof(int32_t), "ids",
-                                    &gpu->ids, err);
-    if (status == RZ_OK && job->local.rank == 0)
-        status = allocate_for_rank_0(job, err);
-    return status;
-}
 
 /* What needs no other rank. */
 static int open_device(rz_job *job, struct rz_error *err)
@@ -320,7 +214,7 @@ int rz_gpu_open(rz_job *job, struct rz_error *err)
         return status;
     status = load_kernels(gpu, err);
     if (status == RZ_OK)
-        status = allocate(job, err);
+        status = rz_gpu_allocate(job, err);
     if (status == RZ_OK)
         status = share_memory(job, err);
     if (status == RZ_OK)
@@ -337,17 +231,6 @@ int rz_gpu_open(rz_job *job, struct rz_error *err)
  * The end
  */
 
-/* Is all that was launched done? */
-static bool is_idle(const struct rz_gpu *gpu)
-{
-    /* Anything but "not ready" is an end: also that the context is broken. The event is recorded on
-     * whatever stream the last step was. */
-    if (gpu->stream != NULL && gpu->cuda.stream_query(*gpu->stream) == RZ_CUDA_NOT_READY)
-        return false;
-    return gpu->cuda.stream_query(gpu->device.stream) != RZ_CUDA_NOT_READY &&
-           gpu->cuda.event_query(gpu->device.done) != RZ_CUDA_NOT_READY;
-}
-
 /* The job is over: kernels that wait for others see it, and NCCL is told. */
 static void stop(struct rz_gpu *gpu)
 {
@@ -355,9 +238,9 @@ static void stop(struct rz_gpu *gpu)
     const struct timespec moment = {.tv_nsec = 1000000};
     if (gpu->comm != NULL)
         gpu->comm_ops->abort(gpu->comm);
-    for (uint32_t ms = 0; ms < PATIENCE_MS && !is_idle(gpu); ms++)
+    for (uint32_t ms = 0; ms < PATIENCE_MS && !rz_gpu_is_idle(gpu); ms++)
         nanosleep(&moment, NULL);
-    gpu->stuck = gpu->stuck || !is_idle(gpu);
+    gpu->stuck = gpu->stuck || !rz_gpu_is_idle(gpu);
 }
 
 void rz_gpu_stop(rz_job *job)
@@ -366,23 +249,6 @@ void rz_gpu_stop(rz_job *job)
         return;
     stop(job->gpu);
     rz_device_leave(&job->gpu->device);
-}
-
-static void free_memory(struct rz_gpu *gpu, struct rz_meeting *meeting)
-{
-    const struct rz_device *device = &gpu->device;
-    rz_device_free(device, &gpu->ids);
-    rz_device_free(device, &gpu->block_copy);
-    rz_device_free(device, &gpu->edits);
-    rz_device_free(device, &gpu->workspace);
-    rz_device_unpin(device, &gpu->told.host);
-    rz_device_unpin(device, &gpu->block.host);
-    rz_device_unpin(device, &gpu->results.host);
-    if (gpu->control != 0)
-        gpu->cuda.host_unregister(meeting->control);
-    if (gpu->ring_data != 0)
-        gpu->cuda.host_unregister(gpu->ring_host);
-    rz_gpu_kernels_unload(&gpu->loaded);
 }
 
 void rz_gpu_close(rz_job *job)
@@ -398,7 +264,12 @@ void rz_gpu_close(rz_job *job)
         if (!gpu->stuck) {
             if (gpu->comm != NULL)
                 gpu->comm_ops->close(gpu->comm);
-            free_memory(gpu, &job->meeting);
+            rz_gpu_free(gpu);
+            if (gpu->control != 0)
+                gpu->cuda.host_unregister(job->meeting.control);
+            if (gpu->ring_data != 0)
+                gpu->cuda.host_unregister(gpu->ring_host);
+            rz_gpu_kernels_unload(&gpu->loaded);
         }
         rz_device_leave(&gpu->device);
     }

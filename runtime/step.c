@@ -186,19 +186,20 @@ static int check_outputs(rz_job *job, size_t result_size, const int32_t *ids, co
     return RZ_OK;
 }
 
-static int read_rows(rz_job *job, const struct rz_batch *batch, uint64_t step)
+static int read_rows(rz_job *job, const struct rz_batch *batch, uint64_t step, bool may_allocate)
 {
     if (job->local.rank != 0)
         return RZ_OK;
     const int status =
         rz_request_read(&job->request, batch, &job->plan, &job->sequences, step, &job->error);
-    return status == RZ_OK && job->gpu != NULL ? rz_gpu_pack(job, batch->logits_rows) : status;
+    return status == RZ_OK && job->gpu != NULL ? rz_gpu_pack(job, batch->logits_rows, may_allocate)
+                                               : status;
 }
 
 int rz_step_read_rows(rz_job *job, const struct rz_batch *batch)
 {
     /* A number that no step will have, so that a sequence is not taken for named twice in one. */
-    return read_rows(job, batch, UINT64_MAX - job->captures++);
+    return read_rows(job, batch, UINT64_MAX - job->captures++, false);
 }
 
 int rz_step_start(rz_job *job, const struct rz_batch *batch)
@@ -206,7 +207,7 @@ int rz_step_start(rz_job *job, const struct rz_batch *batch)
     int status = rz_meeting_ended(&job->meeting, &job->error);
     if (status != RZ_OK)
         return rz_job_end(job, status);
-    status = read_rows(job, batch, job->step + 1);
+    status = read_rows(job, batch, job->step + 1, true);
     if (status != RZ_OK)
         return status;
     job->step++;

@@ -15,6 +15,7 @@
 #include "rankzero/cuda.h"
 #include "tests/runtime/gpu_steps.h"
 #include "tests/runtime/ranks.h"
+#include "tests/runtime/rows.h"
 
 struct run {
     struct scene scene;
@@ -134,6 +135,55 @@ static void steps_of_a_graph(void **state)
     expect_everywhere(gpu_step_replayed);
 }
 
+/* Histories of so many ids: none, more than there was room for at first, and some. */
+static int draw_with_histories(uint32_t rank, uint32_t world, const char *name, void *argument)
+{
+    (void)argument;
+    enum { MOST = 400000 };
+    static const uint32_t counts[] = {0, MOST, 7};
+    static const uint32_t backends[] = {RZ_BACKEND_REFERENCE, RZ_BACKEND_CUDA};
+    static int32_t history[MOST];
+    int32_t drawn[2][3];
+    for (uint32_t i = 0; i < MOST; i++)
+        history[i] = (int32_t)(i * 7 % SCENE_VOCAB);
+    for (uint32_t b = 0; b < 2; b++) {
+        struct rz_options options;
+        rz_options_init(&options);
+        options.vocab_size = SCENE_VOCAB;
+        options.max_rows = 1;
+        options.backend = backends[b];
+        rz_job *job = rank_open(&options, name, rank, world);
+        float logits[SCENE_VOCAB];
+        rows_write(logits, SCENE_VOCAB, RZ_F32, SCENE_SEED, 0, 1, 0, SCENE_VOCAB);
+        for (uint32_t i = 0; i < 3; i++) {
+            struct rz_sampling sampling;
+            rz_sampling_init(&sampling);
+            sampling.flags = RZ_SAMPLING_SEED;
+            sampling.repetition_penalty = 1.3f;
+            const struct rz_row row = {
+                .sampling = &sampling, .output_ids = history, .output_count = counts[i]};
+            struct rz_batch batch;
+            rz_batch_init(&batch);
+            batch.logits_rows = batch.row_count = 1;
+            batch.logits = logits;
+            batch.row_stride = SCENE_VOCAB;
+            batch.rows = &row;
+            uint32_t count;
+            rank_expect(rz_step(job, &batch, &drawn[b][i], &count, NULL) == RZ_OK, "%s",
+                        rz_last_error(job)->text);
+        }
+        rz_close(job);
+    }
+    rank_expect(memcmp(drawn[0], drawn[1], sizeof drawn[0]) == 0, "other ids than the reference's");
+    exit(0);
+}
+
+static void room_is_made_for_long_lists(void **state)
+{
+    (void)state;
+    ranks_run(1, draw_with_histories, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +191,7 @@ int main(void)
         cmocka_unit_test(logits_of_the_device_are_read),
         cmocka_unit_test(steps_on_a_stream),
         cmocka_unit_test(steps_of_a_graph),
+        cmocka_unit_test(room_is_made_for_long_lists),
         cmocka_unit_test(a_device_that_only_knows_writable_memory),
     };
     return cmocka_run_group_tests_name("runtime_gpu", tests, NULL, NULL);
