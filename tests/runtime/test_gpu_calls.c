@@ -87,6 +87,35 @@ static void a_gpu_that_is_not_there_is_an_error_on_every_rank(void **state)
     assert_int_equal(shm_leftovers(), 0);
 }
 
+/* The driver says of the kernels that they are for other GPUs. Which call that is the double
+ * counts. */
+static int open_without_kernels(uint32_t rank, uint32_t world, const char *name, void *argument)
+{
+    const struct rz_options options = options_of(RZ_COMM_AUTO);
+    rz_job *job = NULL;
+    struct rz_error err;
+    number_variable("RZ_FAKE_CUDA_FAIL", *(const unsigned long *)argument);
+    setenv("RZ_FAKE_CUDA_FAIL_CODE", "209", 1);
+    const int status = rz_open_local(&options, name, rank, world, &job, &err);
+    rz_close(job);
+    exit(status == RZ_E_UNSUPPORTED && strstr(err.text, "no kernels for GPU 0") != NULL ? 3 : 0);
+}
+
+static void a_gpu_that_there_are_no_kernels_for_is_told_of(void **state)
+{
+    (void)state;
+    bool told = false;
+    for (unsigned long call = 1; call <= 20 && !told; call++) {
+        struct ranks ranks;
+        int status[RZ_MAX_WORLD];
+        ranks_start(&ranks, 1, open_without_kernels, &call);
+        ranks_wait(&ranks, status);
+        assert_true(status[0] == 0 || status[0] == 3);
+        told = status[0] == 3;
+    }
+    assert_true(told);
+}
+
 /* ------------------------------------------------------------------------------------------------
  * Calls that are refused
  */
@@ -147,6 +176,19 @@ static int be_refused(uint32_t rank, uint32_t world, const char *name, void *arg
     expect_refused(job, rz_step_enqueue(job, &batch, ours.device.stream, NULL), RZ_E_ARG, "ids:");
     expect_refused(job, rz_step_prepare(job, &batch), RZ_E_STATE,
                    "expected rz_step_enqueue on a stream that is captured");
+
+    /* A call that is not allowed while a stream is captured makes the capture invalid. */
+    rz_cuda_ptr memory = 0;
+    rz_cuda_graph graph = NULL;
+    struct rz_error err;
+    rank_expect(rz_device_enter(&ours.device, &err) == RZ_OK, "%s", err.text);
+    ours.cuda.capture_begin(ours.device.stream, RZ_CUDA_CAPTURE_THREAD_LOCAL);
+    rank_expect(ours.cuda.allocate(&memory, 16) == RZ_CUDA_CAPTURE_UNSUPPORTED,
+                "it is not allowed");
+    expect_refused(job, rz_step_enqueue(job, &batch, ours.device.stream, &ids), RZ_E_STATE,
+                   "stream: its capture was made invalid");
+    ours.cuda.capture_end(ours.device.stream, &graph);
+    rz_device_leave(&ours.device);
 
     int32_t drawn[ROWS];
     uint32_t count;
@@ -328,6 +370,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_gpu_that_is_not_there_is_an_error_on_every_rank),
+        cmocka_unit_test(a_gpu_that_there_are_no_kernels_for_is_told_of),
         cmocka_unit_test(bad_calls_are_refused_and_the_job_goes_on),
         cmocka_unit_test(every_call_of_the_driver_fails_in_turn),
         cmocka_unit_test(every_call_of_nccl_fails_in_turn),
