@@ -125,16 +125,29 @@ void rz_device_close(struct rz_device *device)
     *device = (struct rz_device){0};
 }
 
-int rz_device_enter(const struct rz_device *device, struct rz_error *err)
+int rz_device_enter(struct rz_device *device, struct rz_error *err)
 {
-    const int code = device->cuda->context_push(device->context);
-    return code == RZ_CUDA_SUCCESS ? RZ_OK
-                                   : rz_cuda_fail(device->cuda, code, "cuCtxPushCurrent", err);
+    const struct rz_cuda *cuda = device->cuda;
+    int code = cuda->context_push(device->context);
+    if (code != RZ_CUDA_SUCCESS)
+        return rz_cuda_fail(cuda, code, "cuCtxPushCurrent", err);
+    if (device->entered++ > 0)
+        return RZ_OK;
+    device->capture_mode = RZ_CUDA_CAPTURE_RELAXED;
+    code = cuda->exchange_capture_mode(&device->capture_mode);
+    if (code == RZ_CUDA_SUCCESS)
+        return RZ_OK;
+    device->entered = 0;
+    rz_cuda_context ours = NULL;
+    cuda->context_pop(&ours);
+    return rz_cuda_fail(cuda, code, "cuThreadExchangeStreamCaptureMode", err);
 }
 
-void rz_device_leave(const struct rz_device *device)
+void rz_device_leave(struct rz_device *device)
 {
     rz_cuda_context ours = NULL;
+    if (--device->entered == 0)
+        device->cuda->exchange_capture_mode(&device->capture_mode);
     device->cuda->context_pop(&ours);
 }
 
@@ -193,30 +206,26 @@ void rz_device_unpin(const struct rz_device *device, void **host)
     *host = NULL;
 }
 
-/* The driver knows nothing (an error) of memory that it has not allocated or registered. */
-bool rz_device_knows(const struct rz_device *device, const void *address)
-{
-    unsigned type = 0;
-    const int code = device->cuda->pointer_attribute(&type, RZ_CUDA_POINTER_MEMORY_TYPE,
-                                                     (rz_cuda_ptr)(uintptr_t)address);
-    return code == RZ_CUDA_SUCCESS && type == RZ_CUDA_MEMORY_DEVICE;
-}
-
-int rz_device_owns(const struct rz_device *device, const void *address, const char *what,
+/* Of memory that it has not allocated or registered the driver knows nothing: an error. */
+int rz_device_find(const struct rz_device *device, const void *address, int *ordinal,
                    struct rz_error *err)
 {
-    int ordinal = -1;
-    if (!rz_device_knows(device, address))
-        return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
-                       "%s: expected memory of GPU %d, got memory of the host", what,
-                       device->ordinal);
-    device->cuda->pointer_attribute(&ordinal, RZ_CUDA_POINTER_DEVICE,
-                                    (rz_cuda_ptr)(uintptr_t)address);
-    if (ordinal != device->ordinal)
-        return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
-                       "%s: expected memory of GPU %d, got memory of GPU %d", what, device->ordinal,
-                       ordinal);
-    return RZ_OK;
+    const struct rz_cuda *cuda = device->cuda;
+    const rz_cuda_ptr at = (rz_cuda_ptr)(uintptr_t)address;
+    unsigned type = 0;
+    *ordinal = -1;
+    int code = cuda->pointer_attribute(&type, RZ_CUDA_POINTER_MEMORY_TYPE, at);
+    if (code == RZ_CUDA_INVALID_VALUE || (code == RZ_CUDA_SUCCESS && type != RZ_CUDA_MEMORY_DEVICE))
+        return RZ_OK;
+    if (code == RZ_CUDA_SUCCESS)
+        code = cuda->pointer_attribute(ordinal, RZ_CUDA_POINTER_DEVICE, at);
+    return code == RZ_CUDA_SUCCESS ? RZ_OK : rz_cuda_fail(cuda, code, "cuPointerGetAttribute", err);
+}
+
+static bool is_about_the_stream(int code)
+{
+    return code == RZ_CUDA_INVALID_VALUE || code == RZ_CUDA_INVALID_CONTEXT ||
+           code == RZ_CUDA_INVALID_HANDLE;
 }
 
 int rz_device_check_stream(const struct rz_device *device, rz_cuda_stream stream, bool *capturing,
@@ -226,8 +235,10 @@ int rz_device_check_stream(const struct rz_device *device, rz_cuda_stream stream
     rz_cuda_context context = NULL;
     int state = RZ_CUDA_NOT_CAPTURING;
     int code = cuda->stream_context(stream, &context);
-    if (code != RZ_CUDA_SUCCESS)
+    if (is_about_the_stream(code))
         return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, code, "stream: not one of CUDA's");
+    if (code != RZ_CUDA_SUCCESS)
+        return rz_cuda_fail(cuda, code, "cuStreamGetCtx", err);
     if (context != device->context)
         return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
                        "stream: expected one of the primary context of GPU %d, got another's",

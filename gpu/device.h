@@ -20,6 +20,8 @@ struct rz_device {
     int capability; /* 90 is 9.0 */
     struct rz_cuda_uuid uuid;
     char name[64];
+    int entered;      /* how often, without having left */
+    int capture_mode; /* of the thread, to go back to */
 };
 
 /* rz_device_open - `choice`: ordinal + 1, or 0: the device of the context that is current on this
@@ -32,9 +34,10 @@ int rz_device_open(struct rz_device *device, const struct rz_cuda *cuda, uint32_
 void rz_device_close(struct rz_device *device);
 
 /* Calls that use a device are made between these two, which leave the thread's own context as it
- * was. */
-int rz_device_enter(const struct rz_device *device, struct rz_error *err);
-void rz_device_leave(const struct rz_device *device);
+ * was. In between, a capture that somebody has begun does not forbid calls that have nothing to do
+ * with it: allocations, queries of events. */
+int rz_device_enter(struct rz_device *device, struct rz_error *err);
+void rz_device_leave(struct rz_device *device);
 
 /* rz_device_allocate - memory of the device, for `what` in words. RZ_E_NOMEM says how much was
  * asked for and how much is free. Nothing (0) for 0 bytes. */
@@ -50,15 +53,12 @@ int rz_device_pin(const struct rz_device *device, size_t bytes, const char *what
                   rz_cuda_ptr *address, struct rz_error *err);
 void rz_device_unpin(const struct rz_device *device, void **host);
 
-/* rz_device_knows - is `address` memory of a GPU? */
-bool rz_device_knows(const struct rz_device *device, const void *address);
-
-/* rz_device_owns - RZ_OK if `address` is memory of this device, else RZ_E_ARG naming `what`. */
-int rz_device_owns(const struct rz_device *device, const void *address, const char *what,
+/* rz_device_find - which GPU's memory `address` is; -1: of none, but the host's. */
+int rz_device_find(const struct rz_device *device, const void *address, int *ordinal,
                    struct rz_error *err);
 
-/* rz_device_check_stream - RZ_OK if `stream` is one of this device, else RZ_E_ARG; *capturing: is
- * work on it recorded instead of done? */
+/* rz_device_check_stream - RZ_OK if `stream` is one of this device, else RZ_E_ARG, or RZ_E_GPU if
+ * that cannot be told; *capturing: is work on it recorded instead of done? */
 int rz_device_check_stream(const struct rz_device *device, rz_cuda_stream stream, bool *capturing,
                            struct rz_error *err);
 

@@ -66,6 +66,7 @@ enum {
     RZ_CUDA_OUT_OF_MEMORY = 2,
     RZ_CUDA_NO_DEVICE = 100,
     RZ_CUDA_INVALID_IMAGE = 200,
+    RZ_CUDA_INVALID_CONTEXT = 201,
     RZ_CUDA_NO_BINARY_FOR_GPU = 209,
     RZ_CUDA_INVALID_PTX = 218,
     RZ_CUDA_NO_JIT_COMPILER = 221,
@@ -107,7 +108,7 @@ enum { RZ_CUDA_EVENT_RECORD_EXTERNAL = 1 };
 enum { RZ_CUDA_IPC_LAZY_PEER_ACCESS = 1 };
 enum { RZ_CUDA_WAIT_AT_LEAST = 0 };
 enum { RZ_CUDA_NOT_CAPTURING = 0, RZ_CUDA_CAPTURING = 1 };
-enum { RZ_CUDA_CAPTURE_THREAD_LOCAL = 1 };
+enum { RZ_CUDA_CAPTURE_GLOBAL = 0, RZ_CUDA_CAPTURE_THREAD_LOCAL = 1, RZ_CUDA_CAPTURE_RELAXED = 2 };
 
 /* X(member, symbol, parameters). Every one returns a CUresult. All are in CUDA 12.0. */
 #define RZ_CUDA_CALLS(X)                                                                           \
@@ -173,6 +174,7 @@ enum { RZ_CUDA_CAPTURE_THREAD_LOCAL = 1 };
     X(ipc_open, cuIpcOpenMemHandle_v2,                                                             \
       (rz_cuda_ptr * address, struct rz_cuda_ipc_memory handle, unsigned flags))                   \
     X(ipc_close, cuIpcCloseMemHandle, (rz_cuda_ptr address))                                       \
+    X(exchange_capture_mode, cuThreadExchangeStreamCaptureMode, (int *mode))                       \
     X(capture_begin, cuStreamBeginCapture_v2, (rz_cuda_stream stream, int mode))                   \
     X(capture_end, cuStreamEndCapture, (rz_cuda_stream stream, rz_cuda_graph * graph))             \
     X(graph_instantiate, cuGraphInstantiateWithFlags,                                              \

@@ -50,15 +50,15 @@ struct rz_gpu_pinned {
     rz_cuda_ptr at; /* on the device */
 };
 
-/* What a captured step can be replayed with. */
+/* A step that was captured, as far as its replays must be like it. */
 struct rz_gpu_captured {
-    bool any;
     uint32_t logits_rows;
-    uint32_t row_count;
-    uint32_t draw_count;
+    uint32_t row_count; /* rank 0 */
     rz_cuda_ptr logits;
     size_t row_stride;
 };
+
+enum { RZ_GPU_MOST_CAPTURED = 256 }; /* that differ */
 
 struct rz_gpu {
     struct rz_cuda cuda;
@@ -76,7 +76,8 @@ struct rz_gpu {
 
     struct rz_gpu_pinned block; /* rank 0: the requests, as the kernels read them */
     rz_cuda_ptr block_copy;     /* on the device */
-    size_t block_bytes;         /* that there is room for */
+    rz_cuda_ptr head;   /* rows and shards of it once more, at an address that never changes */
+    size_t block_bytes; /* that there is room for */
     rz_cuda_ptr edits;
     size_t edit_bytes;
     rz_cuda_ptr workspace;
@@ -89,7 +90,9 @@ struct rz_gpu {
     const rz_cuda_stream *stream; /* of the caller's, while it is being enqueued on; else NULL */
     bool stuck;                   /* something did not end when the job did: nothing is freed */
     bool streamed;                /* the step under way is on a stream of the caller's */
-    struct rz_gpu_captured captured;
+    bool replayed;                /* the step under way is a captured one's */
+    uint32_t captured_count;
+    struct rz_gpu_captured captured[RZ_GPU_MOST_CAPTURED];
 };
 
 /* rz_gpu_open - this rank's GPU, its kernels and memory, and with the other ranks, which have been
@@ -109,9 +112,8 @@ void rz_gpu_close(rz_job *job);
 void *rz_gpu_logits(const rz_job *job);
 
 /* rz_gpu_pack - rank 0: the request as the kernels read it, for `rows` rows of logits, its own
- * where rz_gpu_check_batch() found them. RZ_E_NOMEM, if there is no room and `may_allocate` is
- * false too. No step is under way. */
-int rz_gpu_pack(rz_job *job, uint32_t rows, bool may_allocate);
+ * where rz_gpu_check_batch() found them. RZ_E_NOMEM. No step is under way. */
+int rz_gpu_pack(rz_job *job, uint32_t rows);
 
 /* rz_gpu_check_batch - where are the logits? RZ_E_ARG if on no memory, or another device's. Without
  * `streamed` they may be in memory of the host. */

@@ -104,16 +104,15 @@ static int launch_one(const struct rz_gpu *gpu, rz_cuda_stream stream, const cha
 
 static int launch_fetch(rz_job *job, rz_cuda_stream stream)
 {
-    const struct rz_gpu *gpu = job->gpu;
+    struct rz_gpu *gpu = job->gpu;
     struct rz_cuda_fetch_args args = {.orders = orders_of(gpu),
-                                      .from = (const void *)(uintptr_t)gpu->block.at,
-                                      .to = (void *)(uintptr_t)gpu->block_copy};
+                                      .head = (void *)(uintptr_t)gpu->head};
     return launch_one(gpu, stream, "rz_cuda_fetch", RZ_CUDA_FETCH_BLOCKS, &args, &job->error);
 }
 
 static int launch_hand_in(rz_job *job, rz_cuda_stream stream)
 {
-    const struct rz_gpu *gpu = job->gpu;
+    struct rz_gpu *gpu = job->gpu;
     struct rz_cuda_hand_in_args args = {
         .orders = orders_of(gpu),
         .handed = ON_DEVICE(rank_control(gpu, job->local.rank), struct rz_rank_control, handed)};
@@ -122,7 +121,7 @@ static int launch_hand_in(rz_job *job, rz_cuda_stream stream)
 
 static int launch_await(rz_job *job, rz_cuda_stream stream)
 {
-    const struct rz_gpu *gpu = job->gpu;
+    struct rz_gpu *gpu = job->gpu;
     struct rz_cuda_await_args args = {
         .orders = orders_of(gpu),
         .outcome = outcome_of(gpu),
@@ -136,7 +135,7 @@ static int launch_await(rz_job *job, rz_cuda_stream stream)
 /* `into_ring`: publish the ids there; in any case say that the step is done. */
 static int launch_publish(rz_job *job, rz_cuda_stream stream, bool into_ring)
 {
-    const struct rz_gpu *gpu = job->gpu;
+    struct rz_gpu *gpu = job->gpu;
     struct rz_cuda_publish_args args = {
         .orders = orders_of(gpu),
         .outcome = outcome_of(gpu),
@@ -144,7 +143,8 @@ static int launch_publish(rz_job *job, rz_cuda_stream stream, bool into_ring)
         .kind = (uint64_t)RZ_RECORD_IDS << 32,
         .ready = ON_DEVICE(rank_control(gpu, 0), struct rz_rank_control, ready),
         .stride = sizeof(struct rz_rank_control),
-        .world = job->plan.world};
+        .world = job->plan.world,
+        .row_count = job->request.row_count};
     if (into_ring)
         args.ring = ring_of(job);
     return launch_one(gpu, stream, "rz_cuda_publish", 1, &args, &job->error);
@@ -168,7 +168,7 @@ int rz_gpu_gather(rz_job *job, rz_cuda_stream stream, uint32_t rows)
 /* Where the shards will be. Only rank 0's own can be elsewhere in another step. */
 static void find_parts(rz_job *job, uint32_t rows)
 {
-    const struct rz_gpu *gpu = job->gpu;
+    struct rz_gpu *gpu = job->gpu;
     for (uint32_t r = 0; r < job->plan.world; r++) {
         struct rz_stream_comm_part part = gpu->comm_ops->part(gpu->comm, r, rows);
         if (r == 0 && gpu->logits != 0)
@@ -178,7 +178,22 @@ static void find_parts(rz_job *job, uint32_t rows)
     }
 }
 
-int rz_gpu_pack(rz_job *job, uint32_t rows, bool may_allocate)
+/* The block may lie elsewhere in the next step; its beginning, rows and shards, is copied to where
+ * a captured launch looks for them. */
+static void lead_to_head(struct rz_gpu *gpu, struct rz_cuda_orders *orders)
+{
+    struct rz_cuda_step *step = &gpu->step;
+    const rz_cuda_ptr moved = gpu->head - gpu->block_copy; /* modulo 2^64 */
+    const rz_cuda_ptr shards = (rz_cuda_ptr)(uintptr_t)step->logits.shards;
+    const size_t end =
+        shards - gpu->block_copy + step->logits.shard_count * sizeof *step->logits.shards;
+    orders->head_bytes = rz_round_up(end, 16);
+    step->logits.shards = (const struct rz_shard_view *)(uintptr_t)(shards + moved);
+    step->rows =
+        (const struct rz_cuda_row *)(uintptr_t)((rz_cuda_ptr)(uintptr_t)step->rows + moved);
+}
+
+int rz_gpu_pack(rz_job *job, uint32_t rows)
 {
     struct rz_gpu *gpu = job->gpu;
     struct rz_cuda_pack_size size;
@@ -188,7 +203,7 @@ int rz_gpu_pack(rz_job *job, uint32_t rows, bool may_allocate)
     if (!rz_cuda_pack_measure(&batch, &size))
         return rz_fail(&job->error, RZ_E_NOMEM, RZ_NO_RANK, 0,
                        "rows: more bytes of parameters than can be counted");
-    const int status = rz_gpu_make_room(job, &size, may_allocate);
+    const int status = rz_gpu_make_room(job, &size);
     if (status != RZ_OK)
         return status;
     const struct rz_cuda_pack_memory memory = {.block = gpu->block.host,
@@ -200,8 +215,13 @@ int rz_gpu_pack(rz_job *job, uint32_t rows, bool may_allocate)
                             (void *)(uintptr_t)gpu->workspace);
     rz_cuda_pack(&batch, &memory, &gpu->step);
     gpu->any_edits = size.edits;
-    rz_gpu_told(gpu)->orders.fetch_bytes = rz_round_up(size.block_bytes, 16);
-    rz_gpu_told(gpu)->orders.draw_count = job->request.draw_count;
+    struct rz_cuda_orders *orders = &rz_gpu_told(gpu)->orders;
+    orders->fetch_from = (const void *)(uintptr_t)gpu->block.at;
+    orders->fetch_to = (void *)(uintptr_t)gpu->block_copy;
+    orders->fetch_bytes = rz_round_up(size.block_bytes, 16);
+    orders->draw_count = job->request.draw_count;
+    orders->row_count = job->request.row_count;
+    lead_to_head(gpu, orders);
     return RZ_OK;
 }
 
@@ -209,7 +229,7 @@ int rz_gpu_pack(rz_job *job, uint32_t rows, bool may_allocate)
 int rz_gpu_launch_step(rz_job *job, rz_cuda_stream stream, uint32_t rows, bool edits,
                        bool into_ring)
 {
-    const struct rz_gpu *gpu = job->gpu;
+    struct rz_gpu *gpu = job->gpu;
     struct rz_cuda_step step = gpu->step;
     const struct rz_cuda_shape shape = {
         .dtype = (enum rz_dtype)job->plan.dtype,
@@ -237,7 +257,7 @@ int rz_gpu_launch_step(rz_job *job, rz_cuda_stream stream, uint32_t rows, bool e
 static int wait_for_ready(rz_job *job, rz_cuda_stream stream)
 {
     enum { NOT_SUPPORTED = 801 };
-    const struct rz_gpu *gpu = job->gpu;
+    struct rz_gpu *gpu = job->gpu;
     const rz_cuda_ptr ready =
         rank_control(gpu, job->local.rank) + offsetof(struct rz_rank_control, ready);
     const int code = gpu->cuda.stream_wait_value(
@@ -249,7 +269,7 @@ static int wait_for_ready(rz_job *job, rz_cuda_stream stream)
 
 int rz_gpu_launch_take(rz_job *job, rz_cuda_stream stream, bool captured)
 {
-    const struct rz_gpu *gpu = job->gpu;
+    struct rz_gpu *gpu = job->gpu;
     const int status = captured ? RZ_OK : wait_for_ready(job, stream);
     if (status != RZ_OK)
         return status;

@@ -15,9 +15,9 @@ int rz_gpu_kernels_find(struct rz_gpu *gpu, struct rz_error *err);
 int rz_gpu_allocate(rz_job *job, struct rz_error *err);
 void rz_gpu_free(struct rz_gpu *gpu);
 
-/* rz_gpu_make_room - for requests of this size, by allocating if there is not enough; not while a
- * stream is captured, nor once a step was. */
-int rz_gpu_make_room(rz_job *job, const struct rz_cuda_pack_size *size, bool may_allocate);
+/* rz_gpu_make_room - for requests of this size, by allocating if there is not enough, which waits
+ * for the GPU. */
+int rz_gpu_make_room(rz_job *job, const struct rz_cuda_pack_size *size);
 
 /* rz_gpu_is_idle - is all that was launched done, formally? */
 bool rz_gpu_is_idle(const struct rz_gpu *gpu);

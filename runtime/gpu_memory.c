@@ -11,6 +11,9 @@
 /* Is all that was launched done? */
 bool rz_gpu_is_idle(const struct rz_gpu *gpu)
 {
+    /* Of a graph only the step's outcome tells; it may have been launched or not. */
+    if (gpu->replayed && !rz_gpu_is_done(gpu))
+        return false;
     /* Anything but "not ready" is an end: also that the context is broken. The event is recorded on
      * whatever stream the last step was. */
     if (gpu->stream != NULL && gpu->cuda.stream_query(*gpu->stream) == RZ_CUDA_NOT_READY)
@@ -27,6 +30,13 @@ static size_t usual_block_bytes(const struct rz_plan *plan)
     return rz_round_up(plan->max_rows * (sizeof(struct rz_cuda_row) + bitmask + lists) +
                            plan->world * sizeof(struct rz_shard_view) + 4 * plan->vocab_size,
                        16);
+}
+
+/* Of rows and shards, each begun at a multiple of 16. */
+static size_t head_bytes(const struct rz_plan *plan)
+{
+    return rz_round_up(plan->max_rows * sizeof(struct rz_cuda_row), 16) +
+           rz_round_up(plan->world * sizeof(struct rz_shard_view), 16) + 16;
 }
 
 enum { USUAL_EDIT_BYTES = 4 << 20 };
@@ -86,16 +96,11 @@ static int make_room(rz_job *job, const struct rz_cuda_pack_size *size)
     return status;
 }
 
-int rz_gpu_make_room(rz_job *job, const struct rz_cuda_pack_size *size, bool may_allocate)
+int rz_gpu_make_room(rz_job *job, const struct rz_cuda_pack_size *size)
 {
     struct rz_gpu *gpu = job->gpu;
     if (size->block_bytes <= gpu->block_bytes && size->edit_bytes <= gpu->edit_bytes)
         return RZ_OK;
-    if (!may_allocate || gpu->captured.any)
-        return rz_fail(&job->error, RZ_E_NOMEM, RZ_NO_RANK, 0,
-                       "rows: expected at most %zu bytes of parameters and %zu of edits, as there "
-                       "was room for when a step was captured, got %zu and %zu",
-                       gpu->block_bytes, gpu->edit_bytes, size->block_bytes, size->edit_bytes);
     int status = rz_device_enter(&gpu->device, &job->error);
     if (status != RZ_OK)
         return status;
@@ -129,6 +134,8 @@ static int allocate_for_rank_0(rz_job *job, struct rz_error *err)
     int status = rz_device_pin(&gpu->device, plan->max_rows * sizeof(struct rz_result), "results",
                                &gpu->results.host, &gpu->results.at, err);
     if (status == RZ_OK)
+        status = rz_device_allocate(&gpu->device, head_bytes(plan), "rows", &gpu->head, err);
+    if (status == RZ_OK)
         status = make_block(job, usual_block_bytes(plan), err);
     if (status == RZ_OK)
         status = make_edits(job, USUAL_EDIT_BYTES, err);
@@ -155,6 +162,7 @@ void rz_gpu_free(struct rz_gpu *gpu)
 {
     const struct rz_device *device = &gpu->device;
     rz_device_free(device, &gpu->ids);
+    rz_device_free(device, &gpu->head);
     rz_device_free(device, &gpu->block_copy);
     rz_device_free(device, &gpu->edits);
     rz_device_free(device, &gpu->workspace);

@@ -219,6 +219,10 @@ int rz_gpu_open(rz_job *job, struct rz_error *err)
         status = share_memory(job, err);
     if (status == RZ_OK)
         status = open_comm(job, err);
+    /* Steps on other streams come after what was done to memory here. */
+    const int code = status == RZ_OK ? gpu->cuda.stream_synchronize(gpu->device.stream) : 0;
+    if (code != RZ_CUDA_SUCCESS)
+        status = rz_cuda_fail(&gpu->cuda, code, "cuStreamSynchronize", err);
     rz_device_leave(&gpu->device);
     if (status == RZ_OK) {
         job->meeting.waiter.watch = watch;
@@ -231,24 +235,43 @@ int rz_gpu_open(rz_job *job, struct rz_error *err)
  * The end
  */
 
-/* The job is over: kernels that wait for others see it, and NCCL is told. */
-static void stop(struct rz_gpu *gpu)
+/* The job is over: kernels that wait for others see it, and NCCL is told. A stream that waits by
+ * value is released here too: who ended the job may have died before it did, and rank 0's GPU may
+ * have put back the number of the last step. */
+static void stop(rz_job *job)
 {
     enum { PATIENCE_MS = 2000 };
     const struct timespec moment = {.tv_nsec = 1000000};
+    struct rz_gpu *gpu = job->gpu;
     if (gpu->comm != NULL)
         gpu->comm_ops->abort(gpu->comm);
-    for (uint32_t ms = 0; ms < PATIENCE_MS && !rz_gpu_is_idle(gpu); ms++)
+    for (uint32_t ms = 0; ms < PATIENCE_MS && !rz_gpu_is_idle(gpu); ms++) {
+        rz_meeting_release(&job->meeting, (uint32_t)rz_gpu_told(gpu)->orders.sequence);
         nanosleep(&moment, NULL);
-    gpu->stuck = gpu->stuck || !rz_gpu_is_idle(gpu);
+    }
+    gpu->stuck = !rz_gpu_is_idle(gpu);
 }
 
 void rz_gpu_stop(rz_job *job)
 {
     if (job->gpu == NULL || rz_device_enter(&job->gpu->device, NULL) != RZ_OK)
         return;
-    stop(job->gpu);
+    stop(job);
     rz_device_leave(&job->gpu->device);
+}
+
+/* In the device's context. */
+static void free_all(rz_job *job)
+{
+    struct rz_gpu *gpu = job->gpu;
+    if (gpu->comm != NULL)
+        gpu->comm_ops->close(gpu->comm);
+    rz_gpu_free(gpu);
+    if (gpu->control != 0)
+        gpu->cuda.host_unregister(job->meeting.control);
+    if (gpu->ring_data != 0)
+        gpu->cuda.host_unregister(gpu->ring_host);
+    rz_gpu_kernels_unload(&gpu->loaded);
 }
 
 void rz_gpu_close(rz_job *job)
@@ -256,25 +279,21 @@ void rz_gpu_close(rz_job *job)
     struct rz_gpu *gpu = job->gpu;
     if (gpu == NULL)
         return;
-    job->gpu = NULL;
     if (gpu->device.context != NULL) {
-        if (rz_device_enter(&gpu->device, NULL) != RZ_OK)
-            return; /* nothing can be freed, nor can be told what is in use */
-        stop(gpu);
+        gpu->stuck = rz_device_enter(&gpu->device, NULL) != RZ_OK;
         if (!gpu->stuck) {
-            if (gpu->comm != NULL)
-                gpu->comm_ops->close(gpu->comm);
-            rz_gpu_free(gpu);
-            if (gpu->control != 0)
-                gpu->cuda.host_unregister(job->meeting.control);
-            if (gpu->ring_data != 0)
-                gpu->cuda.host_unregister(gpu->ring_host);
-            rz_gpu_kernels_unload(&gpu->loaded);
+            if (gpu->told.host != NULL)
+                stop(job);
+            if (!gpu->stuck)
+                free_all(job);
+            rz_device_leave(&gpu->device);
         }
-        rz_device_leave(&gpu->device);
     }
-    if (gpu->stuck)
+    job->gpu = NULL;
+    if (gpu->stuck) { /* what the GPU still uses stays, shared memory too */
+        job->meeting.mapped_count = 0;
         return;
+    }
     rz_device_close(&gpu->device);
     free(gpu);
 }

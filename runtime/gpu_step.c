@@ -16,6 +16,34 @@ static void give_orders(rz_job *job, uint64_t sequence)
     told->outcome = (struct rz_cuda_outcome){.state = RZ_CUDA_PENDING};
 }
 
+/* RZ_OK if the logits are where a step may have them. */
+static int check_place(rz_job *job, const struct rz_batch *batch, bool streamed)
+{
+    struct rz_gpu *gpu = job->gpu;
+    const size_t bytes = rz_plan_logit_bytes(&job->plan);
+    int ordinal;
+    const int status = rz_device_find(&gpu->device, batch->logits, &ordinal, &job->error);
+    if (status != RZ_OK)
+        return status;
+    if (ordinal < 0 && streamed)
+        return rz_fail(&job->error, RZ_E_ARG, RZ_NO_RANK, 0,
+                       "batch.logits: expected memory of GPU %d, got memory of the host",
+                       gpu->device.ordinal);
+    if (ordinal >= 0 && ordinal != gpu->device.ordinal)
+        return rz_fail(&job->error, RZ_E_ARG, RZ_NO_RANK, 0,
+                       "batch.logits: expected memory of GPU %d, got memory of GPU %d",
+                       gpu->device.ordinal, ordinal);
+    if ((uintptr_t)batch->logits % bytes != 0)
+        return rz_fail(&job->error, RZ_E_ARG, RZ_NO_RANK, 0,
+                       "batch.logits: expected an address that is a multiple of %zu, got %p", bytes,
+                       batch->logits);
+    if (ordinal >= 0) {
+        gpu->logits = (rz_cuda_ptr)(uintptr_t)batch->logits;
+        gpu->row_stride = batch->row_stride;
+    }
+    return RZ_OK;
+}
+
 int rz_gpu_check_batch(rz_job *job, const struct rz_batch *batch, bool streamed)
 {
     struct rz_gpu *gpu = job->gpu;
@@ -26,11 +54,7 @@ int rz_gpu_check_batch(rz_job *job, const struct rz_batch *batch, bool streamed)
     int status = rz_device_enter(&gpu->device, &job->error);
     if (status != RZ_OK)
         return status;
-    if (streamed || rz_device_knows(&gpu->device, batch->logits)) {
-        status = rz_device_owns(&gpu->device, batch->logits, "batch.logits", &job->error);
-        gpu->logits = (rz_cuda_ptr)(uintptr_t)batch->logits;
-        gpu->row_stride = batch->row_stride;
-    }
+    status = check_place(job, batch, streamed);
     rz_device_leave(&gpu->device);
     return status;
 }
@@ -38,7 +62,7 @@ int rz_gpu_check_batch(rz_job *job, const struct rz_batch *batch, bool streamed)
 /* From memory of the host to this rank's buffer. */
 static int copy_to_buffer(rz_job *job, const struct rz_batch *batch)
 {
-    const struct rz_gpu *gpu = job->gpu;
+    struct rz_gpu *gpu = job->gpu;
     const size_t bytes = rz_plan_logit_bytes(&job->plan);
     const uint32_t rank = job->local.rank;
     if (job->plan.columns[rank] == 0)
@@ -62,7 +86,7 @@ static int copy_to_buffer(rz_job *job, const struct rz_batch *batch)
  * graph each launch records the event anew. */
 static int mark_end(rz_job *job, rz_cuda_stream stream, bool captured)
 {
-    const struct rz_gpu *gpu = job->gpu;
+    struct rz_gpu *gpu = job->gpu;
     const int code = gpu->cuda.event_record_flags(gpu->device.done, stream,
                                                   captured ? RZ_CUDA_EVENT_RECORD_EXTERNAL : 0);
     return code == RZ_CUDA_SUCCESS ? RZ_OK
@@ -73,7 +97,7 @@ static int hand_in(rz_job *job, const struct rz_batch *batch)
 {
     struct rz_gpu *gpu = job->gpu;
     int status = RZ_OK;
-    gpu->streamed = false;
+    gpu->streamed = gpu->replayed = false;
     if (batch->logits != NULL && gpu->logits == 0)
         status = copy_to_buffer(job, batch);
     /* Rank 0 takes part once all others have come: only then is it known that all have as many
@@ -99,7 +123,7 @@ int rz_gpu_hand_in(rz_job *job, const struct rz_batch *batch)
 
 int rz_gpu_draw(rz_job *job)
 {
-    const struct rz_gpu *gpu = job->gpu;
+    struct rz_gpu *gpu = job->gpu;
     int status = rz_device_enter(&gpu->device, &job->error);
     if (status != RZ_OK)
         return status;
@@ -137,7 +161,7 @@ static int find_sequence(rz_job *job, uint64_t *sequence)
 }
 
 /* A step has begun: what kernels will be told. */
-static int begin_streamed(rz_job *job)
+static int begin_streamed(rz_job *job, bool replayed)
 {
     uint64_t sequence = 0;
     const int status = find_sequence(job, &sequence);
@@ -145,6 +169,7 @@ static int begin_streamed(rz_job *job)
         return status;
     give_orders(job, sequence);
     job->gpu->streamed = true;
+    job->gpu->replayed = replayed;
     return RZ_OK;
 }
 
@@ -153,7 +178,7 @@ static int enqueue(rz_job *job, const struct rz_batch *batch, rz_cuda_stream str
     int status = rz_step_start(job, batch);
     if (status != RZ_OK)
         return status;
-    status = begin_streamed(job);
+    status = begin_streamed(job, false);
     if (status == RZ_OK)
         status = launch_all(job, stream, job->logits_rows, false);
     job->gpu->stream = &stream; /* if this fails, it is asked whether it is done with what it has */
@@ -162,24 +187,47 @@ static int enqueue(rz_job *job, const struct rz_batch *batch, rz_cuda_stream str
     return status;
 }
 
-/* Nothing begins. The request is packed, so that its size is known and its addresses are those of
- * every later one. */
+static bool is_alike(const struct rz_gpu_captured *a, const struct rz_gpu_captured *b)
+{
+    return a->logits_rows == b->logits_rows && a->row_count == b->row_count &&
+           a->logits == b->logits && a->row_stride == b->row_stride;
+}
+
+static struct rz_gpu_captured shape_of(const rz_job *job, const struct rz_batch *batch)
+{
+    return (struct rz_gpu_captured){.logits_rows = batch->logits_rows,
+                                    .row_count = job->local.rank == 0 ? batch->row_count : 0,
+                                    .logits = job->gpu->logits,
+                                    .row_stride = job->gpu->row_stride};
+}
+
+static bool was_captured(const struct rz_gpu *gpu, const struct rz_gpu_captured *shape)
+{
+    for (uint32_t i = 0; i < gpu->captured_count; i++)
+        if (is_alike(&gpu->captured[i], shape))
+            return true;
+    return false;
+}
+
+/* Nothing begins. The request is packed for the launches, and forgotten. */
 static int capture(rz_job *job, const struct rz_batch *batch, rz_cuda_stream stream)
 {
     struct rz_gpu *gpu = job->gpu;
+    const struct rz_gpu_captured shape = shape_of(job, batch);
+    const bool known = was_captured(gpu, &shape);
+    if (!known && gpu->captured_count == RZ_GPU_MOST_CAPTURED)
+        return rz_fail(
+            &job->error, RZ_E_NOMEM, RZ_NO_RANK, 0,
+            "rz_step_enqueue: %u steps that differ have been captured, and no more can be",
+            gpu->captured_count);
     int status = rz_step_read_rows(job, batch);
     if (status != RZ_OK)
         return status;
     status = launch_all(job, stream, batch->logits_rows, true);
     if (status != RZ_OK)
-        return status;
-    gpu->captured = (struct rz_gpu_captured){
-        .any = true,
-        .logits_rows = batch->logits_rows,
-        .row_count = job->local.rank == 0 ? job->request.row_count : 0,
-        .logits = gpu->logits,
-        .row_stride = gpu->row_stride,
-    };
+        return rz_job_end(job, status);
+    if (!known)
+        gpu->captured[gpu->captured_count++] = shape;
     return RZ_OK;
 }
 
@@ -207,6 +255,8 @@ int rz_step_enqueue(rz_job *job, const struct rz_batch *batch, struct CUstream_s
     if (status != RZ_OK)
         return status;
     status = rz_device_check_stream(&job->gpu->device, stream, &capturing, &job->error);
+    if (status == RZ_E_GPU)
+        rz_job_end(job, status);
     if (status == RZ_OK)
         status = capturing ? capture(job, &checked, stream) : enqueue(job, &checked, stream);
     rz_device_leave(&job->gpu->device);
@@ -218,24 +268,25 @@ int rz_step_enqueue(rz_job *job, const struct rz_batch *batch, struct CUstream_s
 static int check_captured(rz_job *job, const struct rz_batch *batch)
 {
     const struct rz_gpu *gpu = job->gpu;
-    const struct rz_gpu_captured *captured = &gpu->captured;
+    const struct rz_gpu_captured shape = shape_of(job, batch);
     struct rz_error *err = &job->error;
-    if (!captured->any)
+    if (gpu->captured_count == 0)
         return rz_fail(err, RZ_E_STATE, RZ_NO_RANK, 0,
                        "rz_step_prepare: expected rz_step_enqueue on a stream that is captured "
                        "before it");
-    if (batch->logits_rows != captured->logits_rows)
+    if (was_captured(gpu, &shape))
+        return RZ_OK;
+    const struct rz_gpu_captured *last = &gpu->captured[gpu->captured_count - 1];
+    if (shape.logits_rows != last->logits_rows)
         return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
-                       "batch.logits_rows: expected %u, as captured, got %u", captured->logits_rows,
-                       batch->logits_rows);
-    if (job->local.rank == 0 && batch->row_count != captured->row_count)
+                       "batch.logits_rows: expected %u, as captured, got %u", last->logits_rows,
+                       shape.logits_rows);
+    if (shape.row_count != last->row_count)
         return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
-                       "batch.row_count: expected %u, as captured, got %u", captured->row_count,
-                       batch->row_count);
-    if (gpu->logits != captured->logits || gpu->row_stride != captured->row_stride)
-        return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
-                       "batch.logits: expected those that were captured, with the same row_stride");
-    return RZ_OK;
+                       "batch.row_count: expected %u, as captured, got %u", last->row_count,
+                       shape.row_count);
+    return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
+                   "batch.logits: expected those that were captured, with the same row_stride");
 }
 
 int rz_step_prepare(rz_job *job, const struct rz_batch *batch)
@@ -248,5 +299,5 @@ int rz_step_prepare(rz_job *job, const struct rz_batch *batch)
         status = check_captured(job, &checked);
     if (status == RZ_OK)
         status = rz_step_start(job, &checked);
-    return status == RZ_OK ? rz_step_post(job, NULL, 0, begin_streamed(job)) : status;
+    return status == RZ_OK ? rz_step_post(job, NULL, 0, begin_streamed(job, true)) : status;
 }

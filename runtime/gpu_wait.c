@@ -51,6 +51,12 @@ static int judge(rz_job *job)
     }
     case RZ_CUDA_DIFFERS:
         return rz_comm_check_rows(outcome.rank, outcome.rows, job->logits_rows, err);
+    case RZ_CUDA_OTHER_ROWS:
+        return rz_fail(
+            err, RZ_E_STATE, RZ_NO_RANK, 0,
+            "rz_step_prepare: expected the launch of a graph that was captured with %u rows, "
+            "got another one",
+            job->request.row_count);
     case RZ_CUDA_NOT_IDS:
         return rz_fail(err, RZ_E_CORRUPT, 0, 0, "ring: expected the ids of step %llu",
                        (unsigned long long)job->step);
@@ -59,13 +65,37 @@ static int judge(rz_job *job)
     return rz_fail(err, RZ_E_GPU, RZ_NO_RANK, 0, "a step's outcome: got %u", outcome.state);
 }
 
-/* Other ranks' streams may wait for rank 0's GPU in a way that has no end of its own. */
+/* Who is late? Streams of other ranks may wait for rank 0's GPU in a way that has no end of its
+ * own. */
 static int fail_late(rz_job *job)
 {
+    const uint32_t late = rz_meeting_late(&job->meeting, (uint32_t)job->step);
+    if (late != 0)
+        return rz_fail(&job->error, RZ_E_TIMEOUT, (int)late, 0,
+                       "rank %u did not hand in its logits in time", late);
     if (job->local.rank != 0)
         return rz_fail(&job->error, RZ_E_TIMEOUT, 0, 0, "rank 0 did not publish the ids in time");
     return rz_fail(&job->error, RZ_E_TIMEOUT, 0, 0,
                    "rank 0's GPU is not done with the step in time");
+}
+
+/* Rank 0: NCCL does not compare what ranks bring. A rank whose line is at the next step already has
+ * had the ids of this one. */
+static int compare_rows(rz_job *job)
+{
+    for (uint32_t r = 1; job->local.rank == 0 && r < job->plan.world; r++) {
+        const struct rz_comm_line *line = &job->meeting.control->ranks[r].comm;
+        /* acquire: pairs with the release that posts a step, so that its rows are there. */
+        if (atomic_load_explicit(&line->step, memory_order_acquire) != (uint32_t)job->step)
+            continue;
+        const uint32_t rows = line->rows;
+        if (atomic_load_explicit(&line->step, memory_order_acquire) != (uint32_t)job->step)
+            continue;
+        const int status = rz_comm_check_rows(r, rows, job->logits_rows, &job->error);
+        if (status != RZ_OK)
+            return status;
+    }
+    return RZ_OK;
 }
 
 /* RZ_OK while there is reason to wait. Kernels have the same deadline, and get a moment to say who
@@ -76,6 +106,8 @@ static int still_worth_it(rz_job *job)
     int status = rz_meeting_check(&job->meeting, &job->error);
     if (status == RZ_OK)
         status = rz_gpu_check(job, &job->error);
+    if (status == RZ_OK)
+        status = compare_rows(job);
     if (status == RZ_OK && rz_clock_ns() > job->deadline_ns + grace_ns)
         status = fail_late(job);
     return status;
@@ -162,19 +194,23 @@ int rz_gpu_wait(rz_job *job)
 
 int rz_gpu_settle(rz_job *job)
 {
-    const struct rz_gpu *gpu = job->gpu;
+    struct rz_gpu *gpu = job->gpu;
+    const uint64_t check_ns = 5000000;
     struct pace pace = begin_waiting(job);
+    uint64_t checked = pace.begun;
     int status = rz_device_enter(&gpu->device, &job->error);
     if (status != RZ_OK)
         return status;
     int code;
     while ((code = gpu->cuda.event_query(gpu->device.done)) == RZ_CUDA_NOT_READY &&
-           rz_clock_ns() <= job->deadline_ns)
+           status == RZ_OK) {
+        if (rz_clock_ns() - checked > check_ns) {
+            status = still_worth_it(job);
+            checked = rz_clock_ns();
+        }
         rest(&pace);
-    if (code == RZ_CUDA_NOT_READY)
-        status = rz_fail(&job->error, RZ_E_TIMEOUT, (int)job->local.rank, 0,
-                         "rank %u's GPU did not hand in its logits in time", job->local.rank);
-    else if (code != RZ_CUDA_SUCCESS)
+    }
+    if (status == RZ_OK && code != RZ_CUDA_SUCCESS)
         status = rz_cuda_fail(&gpu->cuda, code, "handing in logits", &job->error);
     rz_device_leave(&gpu->device);
     return status;

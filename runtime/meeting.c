@@ -195,6 +195,12 @@ void rz_meeting_end(struct rz_meeting *meeting, int status, int about)
                                   memory_order_release);
 }
 
+void rz_meeting_release(struct rz_meeting *meeting, uint32_t sequence)
+{
+    atomic_store_explicit(&meeting->control->ranks[meeting->rank].ready,
+                          sequence + (UINT32_C(1) << 30), memory_order_release);
+}
+
 int rz_meeting_ended(const struct rz_meeting *meeting, struct rz_error *err)
 {
     /* acquire: pairs with rz_meeting_end(). */

@@ -103,6 +103,9 @@ int rz_meeting_check(struct rz_meeting *meeting, struct rz_error *err);
  * heard. Any thread, signal handlers too. Does nothing where no other rank can have been met. */
 void rz_meeting_end(struct rz_meeting *meeting, int status, int about);
 
+/* rz_meeting_release - let this rank's stream go on, which may wait for record `sequence`. */
+void rz_meeting_release(struct rz_meeting *meeting, uint32_t sequence);
+
 /* rz_meeting_late - the first rank that has not posted `step`, its line being the measure; if all
  * have, it is rank 0 (which posts to nobody) that has not drawn. For naming who is to blame for a
  * timeout. */

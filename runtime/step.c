@@ -160,6 +160,12 @@ static int finish_elsewhere(rz_job *job)
     return status;
 }
 
+/* A status of the job's group is its end, wherever in a call it came from. */
+static int end_if_over(rz_job *job, int status)
+{
+    return status <= RZ_E_TIMEOUT && job->over == RZ_OK ? rz_job_end(job, status) : status;
+}
+
 /* What begins a step is checked, and copied, before anything is handed in, so that a refused call
  * leaves nothing half done. */
 int rz_step_read(rz_job *job, const struct rz_batch *batch, bool streamed, struct rz_batch *checked)
@@ -167,10 +173,10 @@ int rz_step_read(rz_job *job, const struct rz_batch *batch, bool streamed, struc
     if (job->begun)
         return rz_fail(&job->error, RZ_E_STATE, RZ_NO_RANK, 0,
                        "a step is under way: expected rz_step_finish first");
-    const int status = rz_batch_read(batch, &job->plan, job->local.rank, checked, &job->error);
-    if (status != RZ_OK || job->gpu == NULL)
-        return status;
-    return rz_gpu_check_batch(job, checked, streamed);
+    int status = rz_batch_read(batch, &job->plan, job->local.rank, checked, &job->error);
+    if (status == RZ_OK && job->gpu != NULL)
+        status = rz_gpu_check_batch(job, checked, streamed);
+    return end_if_over(job, status);
 }
 
 static int check_outputs(rz_job *job, size_t result_size, const int32_t *ids, const uint32_t *count,
@@ -186,28 +192,26 @@ static int check_outputs(rz_job *job, size_t result_size, const int32_t *ids, co
     return RZ_OK;
 }
 
-static int read_rows(rz_job *job, const struct rz_batch *batch, uint64_t step, bool may_allocate)
+static int read_rows(rz_job *job, const struct rz_batch *batch, uint64_t step)
 {
-    if (job->local.rank != 0)
-        return RZ_OK;
-    const int status =
-        rz_request_read(&job->request, batch, &job->plan, &job->sequences, step, &job->error);
-    return status == RZ_OK && job->gpu != NULL ? rz_gpu_pack(job, batch->logits_rows, may_allocate)
-                                               : status;
+    int status = rz_meeting_ended(&job->meeting, &job->error);
+    if (status == RZ_OK && job->local.rank == 0)
+        status =
+            rz_request_read(&job->request, batch, &job->plan, &job->sequences, step, &job->error);
+    if (status == RZ_OK && job->local.rank == 0 && job->gpu != NULL)
+        status = rz_gpu_pack(job, batch->logits_rows);
+    return end_if_over(job, status);
 }
 
 int rz_step_read_rows(rz_job *job, const struct rz_batch *batch)
 {
     /* A number that no step will have, so that a sequence is not taken for named twice in one. */
-    return read_rows(job, batch, UINT64_MAX - job->captures++, false);
+    return read_rows(job, batch, UINT64_MAX - job->captures++);
 }
 
 int rz_step_start(rz_job *job, const struct rz_batch *batch)
 {
-    int status = rz_meeting_ended(&job->meeting, &job->error);
-    if (status != RZ_OK)
-        return rz_job_end(job, status);
-    status = read_rows(job, batch, job->step + 1, true);
+    const int status = read_rows(job, batch, job->step + 1);
     if (status != RZ_OK)
         return status;
     job->step++;

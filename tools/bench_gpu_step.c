@@ -47,9 +47,12 @@ static int pin(struct rz_bench_gpu_step *step, struct rz_complaint *complaint)
         return rz_complain(complaint, RZ_EXIT_FAILED, "--backend cuda: %s", err.text);
     memcpy(told(step)->block, draw->block, draw->block_bytes);
     told(step)->orders = (struct rz_cuda_orders){.patience_ns = 10000000000u,
+                                                 .fetch_from = ON_DEVICE(step, block),
+                                                 .fetch_to = (void *)(uintptr_t)draw->block_copy,
                                                  .fetch_bytes = draw->block_bytes,
                                                  .logits_rows = draw->batch,
-                                                 .draw_count = draw->batch};
+                                                 .draw_count = draw->batch,
+                                                 .row_count = draw->batch};
     return RZ_EXIT_OK;
 }
 
@@ -130,9 +133,7 @@ static int launch(const struct rz_bench_gpu *gpu, rz_cuda_function function, uin
 
 static int fetch(const struct rz_bench_gpu_step *step, struct rz_complaint *complaint)
 {
-    struct rz_cuda_fetch_args args = {.orders = ON_DEVICE(step, orders),
-                                      .from = ON_DEVICE(step, block),
-                                      .to = (void *)(uintptr_t)step->draw->block_copy};
+    struct rz_cuda_fetch_args args = {.orders = ON_DEVICE(step, orders)};
     return launch(step->draw->set->gpu, step->fetch, RZ_CUDA_FETCH_BLOCKS, &args, "rz_cuda_fetch",
                   complaint);
 }
@@ -152,7 +153,8 @@ static int publish(const struct rz_bench_gpu_step *step, struct rz_complaint *co
                                         .ring = ring_of(step),
                                         .kind = kind,
                                         .ready = ON_DEVICE(step, ready),
-                                        .world = 1};
+                                        .world = 1,
+                                        .row_count = step->draw->batch};
     return launch(step->draw->set->gpu, step->publish, 1, &args, "rz_cuda_publish", complaint);
 }
 

@@ -134,11 +134,18 @@ __device__ bool copy_ids(const rz_cuda_take_args &args, const uint64_t *words, u
 extern "C" __global__ void __launch_bounds__(RZ_CUDA_EXCHANGE_THREADS, 1)
     rz_cuda_fetch(const rz_cuda_fetch_args args)
 {
-    const uint4 *from = static_cast<const uint4 *>(args.from);
-    uint4 *to = static_cast<uint4 *>(args.to);
+    const uint4 *from = static_cast<const uint4 *>(args.orders->fetch_from);
+    uint4 *to = static_cast<uint4 *>(args.orders->fetch_to),
+          *head = static_cast<uint4 *>(args.head);
     const uint64_t count = args.orders->fetch_bytes / sizeof(uint4);
-    for (uint64_t i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x)
-        to[i] = from[i];
+    const uint64_t in_head = args.orders->head_bytes / sizeof(uint4);
+    for (uint64_t i = blockIdx.x * blockDim.x + threadIdx.x; i < count;
+         i += gridDim.x * blockDim.x) {
+        const uint4 bytes = from[i];
+        to[i] = bytes;
+        if (i < in_head)
+            head[i] = bytes;
+    }
 }
 
 extern "C" __global__ void __launch_bounds__(RZ_CUDA_EXCHANGE_THREADS, 1)
@@ -181,12 +188,13 @@ extern "C" __global__ void __launch_bounds__(RZ_CUDA_EXCHANGE_THREADS, 1)
 {
     if (load_acquire(&args.outcome->state) != RZ_CUDA_PENDING)
         return; /* nobody can rely on what was drawn */
-    if (args.ring.slots != nullptr)
+    const bool fits = args.orders->row_count == args.row_count;
+    if (fits && args.ring.slots != nullptr)
         put_into_ring(args);
     /* The results that kernels before this one wrote are there for the host that sees it. */
     fence_system();
     if (threadIdx.x == 0)
-        store_release(&args.outcome->state, RZ_CUDA_DONE);
+        store_release(&args.outcome->state, fits ? RZ_CUDA_DONE : RZ_CUDA_OTHER_ROWS);
 }
 
 extern "C" __global__ void __launch_bounds__(RZ_CUDA_EXCHANGE_THREADS, 1)

@@ -38,12 +38,17 @@
 
 /* What the host writes before each run, pinned. */
 struct rz_cuda_orders {
-    uint64_t sequence;    /* of the record in the ring */
-    uint64_t step;        /* number of the step, in the record */
-    uint64_t patience_ns; /* a kernel waits for other ranks no longer */
-    uint64_t fetch_bytes; /* of parameters, a multiple of 16 */
+    uint64_t sequence;      /* of the record in the ring */
+    uint64_t step;          /* number of the step, in the record */
+    uint64_t patience_ns;   /* a kernel waits for other ranks no longer */
+    const void *fetch_from; /* parameters: pinned, 16-byte aligned, as all of these */
+    void *fetch_to;         /* on the device */
+    uint64_t fetch_bytes;
+    uint64_t head_bytes;  /* the first of them go to fetch_args.head too */
     uint32_t logits_rows; /* of this step, on every rank */
     uint32_t draw_count;  /* rank 0: ids of this step */
+    uint32_t row_count;   /* rank 0: rows that are drawn */
+    uint32_t reserved;
 };
 
 /* enum: how waiting ended */
@@ -52,6 +57,8 @@ struct rz_cuda_orders {
 #define RZ_CUDA_LATE 2u    /* `rank` did not come in time */
 #define RZ_CUDA_OVER 3u    /* the job has ended */
 #define RZ_CUDA_DIFFERS 4u /* `rank` handed in `rows` rows */
+#define RZ_CUDA_OTHER_ROWS \
+    6u                     /* what was launched is for another number of rows than was asked for */
 #define RZ_CUDA_NOT_IDS 5u /* what is in the ring is not what rank 0 publishes */
 
 /* What the device says of a run, pinned; the host sets it to zero before. `state` is written last,
@@ -65,8 +72,7 @@ struct rz_cuda_outcome {
 
 struct rz_cuda_fetch_args {
     const struct rz_cuda_orders *orders;
-    const void *from; /* pinned, 16-byte aligned */
-    void *to;         /* device, 16-byte aligned */
+    void *head; /* on the device: what kernels are launched with leads there, in every replay */
 };
 
 /* `handed` of a rank: its step's low 32 bits, and above them its rows. */
@@ -102,7 +108,7 @@ struct rz_cuda_publish_args {
     uint32_t *ready;          /* of rank 0: the sequence's low 32 bits, for cuStreamWaitValue32() */
     size_t stride;
     uint32_t world;
-    uint32_t reserved;
+    uint32_t row_count; /* that the kernels before were launched for */
 };
 
 struct rz_cuda_take_args {
@@ -116,7 +122,7 @@ struct rz_cuda_take_args {
     uint32_t vocab_size;
 };
 
-static_assert(sizeof(struct rz_cuda_orders) == 40, "the host and the device lay it out alike");
+static_assert(sizeof(struct rz_cuda_orders) == 72, "the host and the device lay it out alike");
 static_assert(sizeof(struct rz_cuda_publish_args) == 88,
               "the host and the device lay it out alike");
 static_assert(sizeof(struct rz_cuda_take_args) == 80, "the host and the device lay it out alike");

@@ -180,15 +180,15 @@ static int be_refused(uint32_t rank, uint32_t world, const char *name, void *arg
     /* A call that is not allowed while a stream is captured makes the capture invalid. */
     rz_cuda_ptr memory = 0;
     rz_cuda_graph graph = NULL;
-    struct rz_error err;
-    rank_expect(rz_device_enter(&ours.device, &err) == RZ_OK, "%s", err.text);
+    rz_cuda_context context;
+    ours.cuda.context_push(ours.device.context);
     ours.cuda.capture_begin(ours.device.stream, RZ_CUDA_CAPTURE_THREAD_LOCAL);
     rank_expect(ours.cuda.allocate(&memory, 16) == RZ_CUDA_CAPTURE_UNSUPPORTED,
                 "it is not allowed");
     expect_refused(job, rz_step_enqueue(job, &batch, ours.device.stream, &ids), RZ_E_STATE,
                    "stream: its capture was made invalid");
     ours.cuda.capture_end(ours.device.stream, &graph);
-    rz_device_leave(&ours.device);
+    ours.cuda.context_pop(&context);
 
     int32_t drawn[ROWS];
     uint32_t count;
@@ -218,6 +218,108 @@ static void bad_calls_are_refused_and_the_job_goes_on(void **state)
 {
     (void)state;
     ranks_run(1, be_refused, NULL);
+}
+
+/* ------------------------------------------------------------------------------------------------
+ * Graphs
+ */
+
+/* A step drawn by rz_step(), and by the replay of a graph of this shape. */
+static void expect_replayed(rz_job *job, struct gpu_caller *caller, uint32_t logits_rows,
+                            uint32_t history_count, uint64_t seed)
+{
+    enum { MOST = 400000 };
+    static int32_t history[MOST];
+    for (uint32_t i = 0; i < history_count; i++)
+        history[i] = (int32_t)(i * 7 % VOCAB);
+    struct rz_sampling sampling;
+    rz_sampling_init(&sampling);
+    sampling.flags = RZ_SAMPLING_SEED;
+    sampling.seed = seed;
+    sampling.repetition_penalty = 1.5f;
+    const struct rz_row row = {
+        .sampling = &sampling, .output_ids = history, .output_count = history_count};
+    float host[ROWS * VOCAB];
+    rows_write(host, VOCAB, RZ_F32, seed, 0, ROWS, 0, VOCAB);
+    struct rz_batch batch = batch_of(host, &row);
+    batch.logits_rows = logits_rows;
+    int32_t expected[ROWS], got[ROWS];
+    uint32_t count;
+    rank_expect(rz_step(job, &batch, expected, &count, NULL) == RZ_OK, "%s",
+                rz_last_error(job)->text);
+    rank_expect(gpu_step_replayed(caller, job, &batch, got, &count, NULL) == RZ_OK, "%s",
+                rz_last_error(job)->text);
+    rank_expect(count == 1 && got[0] == expected[0], "expected id %d, got %d", (int)expected[0],
+                (int)got[0]);
+}
+
+static int replay_several(uint32_t rank, uint32_t world, const char *name, void *argument)
+{
+    (void)argument;
+    struct rz_options options = options_of(RZ_COMM_AUTO);
+    rz_job *job = rank_open(&options, name, rank, world);
+    struct gpu_caller one, two;
+    gpu_caller_open(&one, 1, 0);
+    gpu_caller_open(&two, 1, 0);
+    static const uint32_t histories[] = {0, 5, 400000, 9}; /* the third needs more room */
+    for (uint64_t i = 0; i < 4; i++) {
+        expect_replayed(job, &one, 1, histories[i], 2 * i);
+        expect_replayed(job, &two, 2, histories[i], 2 * i + 1);
+    }
+    rz_close(job);
+    gpu_caller_close(&one);
+    gpu_caller_close(&two);
+    exit(0);
+}
+
+static void graphs_of_several_shapes_with_growing_lists(void **state)
+{
+    (void)state;
+    ranks_run(1, replay_several, NULL);
+}
+
+/* Somebody else captures, in the mode that forbids the most, while a step is under way. */
+static int step_beside_a_capture(uint32_t rank, uint32_t world, const char *name, void *argument)
+{
+    (void)argument;
+    struct rz_options options = options_of(RZ_COMM_AUTO);
+    rz_job *job = rank_open(&options, name, rank, world);
+    struct gpu_caller ours, others;
+    gpu_caller_open(&ours, 1, 0);
+    gpu_caller_open(&others, 1, 0);
+    struct rz_sampling sampling;
+    rz_sampling_init(&sampling);
+    const struct rz_row row = {.sampling = &sampling};
+    struct rz_batch batch = batch_of(NULL, &row);
+    upload(&ours, job, &batch);
+    const int32_t *ids;
+    int32_t drawn[ROWS];
+    uint32_t count;
+    rz_cuda_graph graph = NULL;
+    rz_cuda_context context;
+    int ready;
+    others.cuda.context_push(others.device.context);
+    others.cuda.capture_begin(others.device.stream, RZ_CUDA_CAPTURE_GLOBAL);
+    rank_expect(rz_step_enqueue(job, &batch, ours.device.stream, &ids) == RZ_OK, "%s",
+                rz_last_error(job)->text);
+    while ((ready = rz_step_ready(job)) == 0)
+        ;
+    rank_expect(ready == 1 && rz_step_finish(job, drawn, &count, NULL) == RZ_OK, "%s",
+                rz_last_error(job)->text);
+    rank_expect(others.cuda.capture_end(others.device.stream, &graph) == RZ_CUDA_SUCCESS,
+                "the capture is good");
+    others.cuda.graph_destroy(graph);
+    others.cuda.context_pop(&context);
+    rz_close(job);
+    gpu_caller_close(&ours);
+    gpu_caller_close(&others);
+    exit(0);
+}
+
+static void a_step_leaves_captures_of_others_alone(void **state)
+{
+    (void)state;
+    ranks_run(1, step_beside_a_capture, NULL);
 }
 
 /* ------------------------------------------------------------------------------------------------
@@ -372,6 +474,8 @@ int main(void)
         cmocka_unit_test(a_gpu_that_is_not_there_is_an_error_on_every_rank),
         cmocka_unit_test(a_gpu_that_there_are_no_kernels_for_is_told_of),
         cmocka_unit_test(bad_calls_are_refused_and_the_job_goes_on),
+        cmocka_unit_test(graphs_of_several_shapes_with_growing_lists),
+        cmocka_unit_test(a_step_leaves_captures_of_others_alone),
         cmocka_unit_test(every_call_of_the_driver_fails_in_turn),
         cmocka_unit_test(every_call_of_nccl_fails_in_turn),
         cmocka_unit_test(a_gpu_that_fails_is_an_error_on_every_rank),

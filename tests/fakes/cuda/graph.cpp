@@ -71,9 +71,17 @@ work_ref launch(const std::vector<node> &nodes, CUstream_st *stream,
 
 } // namespace
 
+namespace {
+
+thread_local int mode_of_thread = global;
+
+} // namespace
+
 int refuse_in_capture()
 {
     int code = CUDA_SUCCESS;
+    if (mode_of_thread == relaxed)
+        return code;
     const auto is_over = [](const std::shared_ptr<capture> &c) { return c->origin == nullptr; };
     captures().erase(std::remove_if(captures().begin(), captures().end(), is_over),
                      captures().end());
@@ -90,6 +98,16 @@ int refuse_in_capture()
 } // namespace fake
 
 using namespace fake;
+
+int cuThreadExchangeStreamCaptureMode(int *mode)
+{
+    return call_on_stack([&](guard &) {
+        if (*mode < global || *mode > relaxed)
+            return CUDA_ERROR_INVALID_VALUE;
+        std::swap(*mode, mode_of_thread);
+        return CUDA_SUCCESS;
+    });
+}
 
 int cuStreamBeginCapture_v2(rz_cuda_stream stream, int mode)
 {
