@@ -2,18 +2,18 @@
  *
  * gpu.h - what a rank of a job with RZ_BACKEND_CUDA holds besides, and its part of a step.
  *
- *     every rank   device, comm       its GPU, and how shards get to rank 0's
- *                  told               what kernels are told by the host, and answer, in pinned
- * memory rank 0       requests           parameters of the rows, in pinned memory and on the device
+ *     every rank   device, comm   its GPU, and how shards get to rank 0's
+ *                  told           what kernels are told by the host, and answer, in pinned memory
+ *                  ids            where ids land on the device
+ *     rank 0       block, head    parameters of the rows, in pinned memory and on the device
  *                  workspace, results
- *     others       ids                where ids land on the device
  *
  * Two ways to make a step use the same launches:
  *
- *     rz_step      logits are handed in on a stream of our own; rank 0's host waits until its GPU
- * is done and publishes the ids, as it does without GPUs rz_step_enqueue   everything is launched
- * on the caller's stream: rank 0's GPU publishes, the others' wait for the ids. Hosts are asked
- * only to finish
+ *     rz_step           logits are handed in on a stream of our own; rank 0's host waits until its
+ *                       GPU is done and publishes the ids, as it does without GPUs
+ *     rz_step_enqueue   everything is launched on the caller's stream: rank 0's GPU publishes, the
+ *                       others' wait for the ids. Hosts are asked only to finish
  */
 #ifndef RZ_RUNTIME_GPU_H
 #define RZ_RUNTIME_GPU_H

@@ -5,10 +5,14 @@
  * Part of a job that was opened with options.backend = RZ_BACKEND_CUDA. Every rank then has a GPU
  * (options.device), of its own or shared with other ranks, and
  *
- *   rz_logits()     is memory of that GPU
- *   batch.logits    is memory of that GPU too; for rz_step() and rz_step_begin() it may also be
- * memory of the host, from which it is copied results         are in memory of the host counters
- * have no count of exact tiles and mass passes
+ *   rz_logits()    is memory of that GPU
+ *   batch.logits   is memory of that GPU too; for rz_step() and rz_step_begin() it may also be
+ *                  memory of the host, from which it is copied
+ *   results        are in memory of the host
+ *   counters       have no count of exact tiles and mass passes
+ *
+ * In a job of several ranks that share a GPU their kernels take turns, as those of any processes
+ * do (unless CUDA's MPS is used): how long a step takes is then up to the driver's time slices.
  *
  * With RZ_COMM_CUDA_IPC the memory that rz_logits() is in stays allocated until the process ends if
  * rank 0 has not let go of it within a second of rz_close(). With RZ_COMM_NCCL a job that ends
@@ -41,22 +45,28 @@ struct CUstream_st; /* cudaStream_t and CUstream are pointers to it */
  * there or will be, and returns the ids and results to the host; rz_step_ready() tells whether it
  * would wait.
  *
- *   ids   memory of this rank's GPU, [max_rows], the job's; valid until rz_close(); ids of a step
- * are there until the next one. If the step fails on the way, all of them are -1 on ranks other
- *         than 0
+ *   ids   memory of this rank's GPU, [max_rows], the job's; valid until rz_close(). Ids of a
+ *         step are there until the next one. If the step fails on the way, all of them are -1 on
+ *         ranks other than 0
  *
- * A stream never waits for a dead peer: kernels that wait give up when the job ends, or
- * step_timeout_ms after they began. Where a stream waits without a kernel, it is the call of any
- * rank that notices the death, in rz_step_finish() say, which releases it, or rz_abort().
+ * When a peer dies: kernels of rankzero's that wait give up when the job ends, or step_timeout_ms
+ * after they began. Two things wait on without end of their own, until a call of the job ends them,
+ * rz_step_finish() or rz_step_ready() on any rank, or rz_abort() where the call comes: a stream
+ * that waits by cuStreamWaitValue32(), and, of RZ_COMM_NCCL, NCCL's own kernels, which only a call
+ * on the same rank can end. So wait by rz_step_finish() before anything else that has no deadline,
+ * cudaStreamSynchronize() say.
  *
  * On a stream that is being captured nothing begins: the step becomes part of the graph. Each
  * launch of the graph is then a step of the job, which rz_step_prepare() begins and
  * rz_step_finish() ends.
  *
+ * All ranks capture a step, or none does.
+ *
  * Errors as of rz_step_begin(). RZ_E_ARG: logits are not memory of this rank's GPU, or the stream
  * is another device's; RZ_E_STATE: the capture is not valid; RZ_E_UNSUPPORTED: not a job with
- * RZ_BACKEND_CUDA. RZ_E_NOMEM: no room for the rows' parameters; room is made for more when a step
- * needs it, which may wait for the GPU, but not once a step was captured. */
+ * RZ_BACKEND_CUDA; RZ_E_NOMEM: more than 256 steps that differ in shape have been captured, or, as
+ * in rz_step() with GPUs, no room for the rows' parameters: room is made for more when a step needs
+ * it, which allocates, and waits for the GPU. */
 RZ_API int rz_step_enqueue(rz_job *job, const struct rz_batch *batch, struct CUstream_st *stream,
                            const int32_t **ids);
 
@@ -64,9 +74,10 @@ RZ_API int rz_step_enqueue(rz_job *job, const struct rz_batch *batch, struct CUs
  * and positions, are written to where the graph reads them. Then launch the graph, on any stream of
  * the device, once.
  *
- * Collective. The batch has as many rows of logits, and on rank 0 as many rows, as the one that was
- * captured, and the same logits. Errors as of rz_step_enqueue(); RZ_E_STATE: nothing was captured.
- */
+ * Collective. The batch is like one that was captured: it has as many rows of logits, on rank 0 as
+ * many rows, and the same logits. Of several graphs the one is launched that such a batch was
+ * captured for: launching another fails the step. Errors as of rz_step_enqueue(); RZ_E_STATE:
+ * nothing was captured. */
 RZ_API int rz_step_prepare(rz_job *job, const struct rz_batch *batch);
 
 #ifdef __cplusplus

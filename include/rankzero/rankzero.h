@@ -171,7 +171,8 @@ RZ_API int rz_open_local(const struct rz_options *options, const char *name, uin
 RZ_API void rz_close(rz_job *job);
 
 /* rz_abort - end the job for all ranks, which get RZ_E_CLOSED naming this one; this rank too: a
- * call that waits returns within 20 ms, another at the next step. For when this rank's part will
+ * call that waits returns within 20 ms (with GPUs once they are idle, within 3 s), another at the
+ * next step. For when this rank's part will
  * never come and rz_close() cannot be called because a thread is inside a step. Any thread and any
  * signal handler may call it, at any time from open to rz_close(). RZ_OK, also if the job is over
  * already; RZ_E_STATE in a forked process. rz_last_error() is left alone. */
@@ -372,7 +373,8 @@ static inline void rz_batch_init(struct rz_batch *batch)
 /* rz_step - hand in logits, draw, and get the ids.
  *
  * Collective: every rank calls it, in the same order of steps. Blocks until this rank has the ids;
- * waits for others until step_timeout_ms after its beginning. Allocates nothing.
+ * waits for others until step_timeout_ms after its beginning. Allocates nothing, but for a step
+ * with GPUs whose lists are longer than any before.
  *
  *   ids      host, [max_rows], the caller's; *count of them are written, in the order of
  *            batch.rows and within a row of its draws; the same on every rank
