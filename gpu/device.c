@@ -222,6 +222,20 @@ int rz_device_find(const struct rz_device *device, const void *address, int *ord
     return code == RZ_CUDA_SUCCESS ? RZ_OK : rz_cuda_fail(cuda, code, "cuPointerGetAttribute", err);
 }
 
+size_t rz_device_bytes_at(const struct rz_device *device, const void *address)
+{
+    const rz_cuda_ptr at = (rz_cuda_ptr)(uintptr_t)address;
+    rz_cuda_ptr start = 0;
+    size_t bytes = 0;
+    if (device->cuda->pointer_attribute(&start, RZ_CUDA_POINTER_RANGE_START, at) !=
+            RZ_CUDA_SUCCESS ||
+        device->cuda->pointer_attribute(&bytes, RZ_CUDA_POINTER_RANGE_BYTES, at) !=
+            RZ_CUDA_SUCCESS ||
+        at < start || at - start > bytes)
+        return SIZE_MAX;
+    return bytes - (at - start);
+}
+
 static bool is_about_the_stream(int code)
 {
     return code == RZ_CUDA_INVALID_VALUE || code == RZ_CUDA_INVALID_CONTEXT ||

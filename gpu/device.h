@@ -57,6 +57,10 @@ void rz_device_unpin(const struct rz_device *device, void **host);
 int rz_device_find(const struct rz_device *device, const void *address, int *ordinal,
                    struct rz_error *err);
 
+/* rz_device_bytes_at - how many bytes the allocation has from `address` on, as far as the driver
+ * tells; SIZE_MAX where it does not. */
+size_t rz_device_bytes_at(const struct rz_device *device, const void *address);
+
 /* rz_device_check_stream - RZ_OK if `stream` is one of this device, else RZ_E_ARG, or RZ_E_GPU if
  * that cannot be told; *capturing: is work on it recorded instead of done? */
 int rz_device_check_stream(const struct rz_device *device, rz_cuda_stream stream, bool *capturing,

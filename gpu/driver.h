@@ -94,7 +94,12 @@ enum {
 };
 
 /* CUpointer_attribute, CUmemorytype */
-enum { RZ_CUDA_POINTER_MEMORY_TYPE = 2, RZ_CUDA_POINTER_DEVICE = 9 };
+enum {
+    RZ_CUDA_POINTER_MEMORY_TYPE = 2,
+    RZ_CUDA_POINTER_DEVICE = 9,
+    RZ_CUDA_POINTER_RANGE_START = 11,
+    RZ_CUDA_POINTER_RANGE_BYTES = 12
+};
 enum { RZ_CUDA_MEMORY_HOST = 1, RZ_CUDA_MEMORY_DEVICE = 2 };
 
 /* Flags: CU_STREAM_NON_BLOCKING, CU_EVENT_DISABLE_TIMING, CU_EVENT_RECORD_EXTERNAL,
@@ -190,9 +195,8 @@ struct rz_cuda {
 #undef RZ_CUDA_MEMBER
 };
 
-/* CUDA 12.0: of the driver 525. Kernels are CUDA 13's, which drivers of 580 and later have code
- * for; an older one is told so when it loads them. */
-#define RZ_CUDA_OLDEST_DRIVER 12000
+/* CUDA 13.0: of the driver 580. Older ones do not load what nvcc 13 makes. */
+#define RZ_CUDA_OLDEST_DRIVER 13000
 
 /* rz_cuda_open - fill in the table and start the driver. There is nothing to undo.
  * RZ_E_UNSUPPORTED: no libcuda.so.1, it is too old, or it finds no GPU, with the reason in `err`.

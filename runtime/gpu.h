@@ -131,8 +131,8 @@ int rz_gpu_wait(rz_job *job);
 /* Has the device done its part, well or not? */
 bool rz_gpu_is_done(const struct rz_gpu *gpu);
 
-/* rz_gpu_settle - not rank 0, in a step of rz_step(): until what it handed in may be written over.
- * The ids are there, so it is by now; but only the stream says so. */
+/* rz_gpu_settle - at the end of a step: until nothing of it uses memory any more. By now that is
+ * so, but only the stream says it formally: what comes next may be on another. */
 int rz_gpu_settle(rz_job *job);
 
 /* 1 if rz_gpu_wait() would not wait, 0 if it would, or a status. */

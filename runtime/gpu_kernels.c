@@ -12,13 +12,22 @@ static bool is_not_for_it(int code)
            code == RZ_CUDA_UNSUPPORTED_PTX || code == RZ_CUDA_INVALID_SOURCE;
 }
 
+int rz_gpu_kernels_exist(const struct rz_cuda_image *images, struct rz_error *err)
+{
+    if (images->name == NULL)
+        return rz_fail(err, RZ_E_UNSUPPORTED, RZ_NO_RANK, 0,
+                       "this build has no kernels for GPUs: expected one with RZ_WITH_CUDA, which "
+                       "takes nvcc");
+    return RZ_OK;
+}
+
 int rz_gpu_kernels_load(struct rz_gpu_kernels *kernels, const struct rz_device *device,
                         const struct rz_cuda_image *images, struct rz_error *err)
 {
     const struct rz_cuda *cuda = device->cuda;
-    if (images->name == NULL)
-        return rz_fail(err, RZ_E_UNSUPPORTED, RZ_NO_RANK, 0,
-                       "this build has no kernels for GPUs: it was made without nvcc");
+    const int status = rz_gpu_kernels_exist(images, err);
+    if (status != RZ_OK)
+        return status;
     kernels->device = device;
     for (; images->name != NULL; images++) {
         const int code = cuda->module_load(&kernels->modules[kernels->count], images->data);

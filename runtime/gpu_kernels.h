@@ -14,6 +14,9 @@ struct rz_gpu_kernels {
     rz_cuda_module modules[RZ_CUDA_MOST_IMAGES];
 };
 
+/* rz_gpu_kernels_exist - RZ_E_UNSUPPORTED: the list is empty, as in a build without nvcc. */
+int rz_gpu_kernels_exist(const struct rz_cuda_image *images, struct rz_error *err);
+
 /* rz_gpu_kernels_load - add the kernels of a list of images. All of these calls are made in the
  * device's context. RZ_E_UNSUPPORTED: the list is empty, or has no code for this GPU and driver.
  * After a failure too rz_gpu_kernels_unload() is due. */

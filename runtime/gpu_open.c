@@ -31,7 +31,10 @@ static int load_kernels(struct rz_gpu *gpu, struct rz_error *err)
 static int open_device(rz_job *job, struct rz_error *err)
 {
     struct rz_gpu *gpu = job->gpu;
-    int status = rz_cuda_open(&gpu->cuda, err);
+    /* First what no driver or GPU would help against. */
+    int status = rz_gpu_kernels_exist(rz_cuda_images, err);
+    if (status == RZ_OK)
+        status = rz_cuda_open(&gpu->cuda, err);
     if (status == RZ_OK)
         status = rz_device_open(&gpu->device, &gpu->cuda, job->local.device, job->local.rank, err);
     return status;

@@ -37,6 +37,13 @@ static int check_place(rz_job *job, const struct rz_batch *batch, bool streamed)
         return rz_fail(&job->error, RZ_E_ARG, RZ_NO_RANK, 0,
                        "batch.logits: expected an address that is a multiple of %zu, got %p", bytes,
                        batch->logits);
+    const size_t columns = job->plan.columns[job->local.rank];
+    const size_t needed = ((batch->logits_rows - 1) * batch->row_stride + columns) * bytes;
+    const size_t there = ordinal >= 0 ? rz_device_bytes_at(&gpu->device, batch->logits) : SIZE_MAX;
+    if (needed > there)
+        return rz_fail(&job->error, RZ_E_ARG, RZ_NO_RANK, 0,
+                       "batch.logits: expected %zu bytes for %u rows, got an allocation of %zu",
+                       needed, batch->logits_rows, there);
     if (ordinal >= 0) {
         gpu->logits = (rz_cuda_ptr)(uintptr_t)batch->logits;
         gpu->row_stride = batch->row_stride;
@@ -128,6 +135,8 @@ int rz_gpu_draw(rz_job *job)
     if (status != RZ_OK)
         return status;
     status = rz_gpu_launch_step(job, gpu->device.stream, job->logits_rows, gpu->any_edits, false);
+    if (status == RZ_OK)
+        status = mark_end(job, gpu->device.stream, false);
     rz_device_leave(&gpu->device);
     return status == RZ_OK ? rz_gpu_wait(job) : status;
 }
@@ -270,10 +279,6 @@ static int check_captured(rz_job *job, const struct rz_batch *batch)
     const struct rz_gpu *gpu = job->gpu;
     const struct rz_gpu_captured shape = shape_of(job, batch);
     struct rz_error *err = &job->error;
-    if (gpu->captured_count == 0)
-        return rz_fail(err, RZ_E_STATE, RZ_NO_RANK, 0,
-                       "rz_step_prepare: expected rz_step_enqueue on a stream that is captured "
-                       "before it");
     if (was_captured(gpu, &shape))
         return RZ_OK;
     const struct rz_gpu_captured *last = &gpu->captured[gpu->captured_count - 1];
@@ -293,6 +298,10 @@ int rz_step_prepare(rz_job *job, const struct rz_batch *batch)
 {
     struct rz_batch checked;
     int status = check_job(job, "rz_step_prepare");
+    if (status == RZ_OK && job->gpu->captured_count == 0)
+        status = rz_fail(&job->error, RZ_E_STATE, RZ_NO_RANK, 0,
+                         "rz_step_prepare: expected rz_step_enqueue on a stream that is captured "
+                         "before it");
     if (status == RZ_OK)
         status = rz_step_read(job, batch, true, &checked);
     if (status == RZ_OK)

@@ -211,7 +211,7 @@ int rz_gpu_settle(rz_job *job)
         rest(&pace);
     }
     if (status == RZ_OK && code != RZ_CUDA_SUCCESS)
-        status = rz_cuda_fail(&gpu->cuda, code, "handing in logits", &job->error);
+        status = rz_cuda_fail(&gpu->cuda, code, "GPU", &job->error);
     rz_device_leave(&gpu->device);
     return status;
 }

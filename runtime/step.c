@@ -154,8 +154,6 @@ static int finish_elsewhere(rz_job *job)
         status = rz_gpu_wait(job);
     if (status == RZ_OK)
         status = receive_ids(job);
-    if (status == RZ_OK && job->gpu != NULL && !job->gpu->streamed)
-        status = rz_gpu_settle(job);
     lap(&job->counters.wait_ns, &since);
     return status;
 }
@@ -246,8 +244,9 @@ static int hand_in(rz_job *job, const struct rz_batch *batch)
 
 static int finish(rz_job *job, int32_t *ids, uint32_t *count, struct rz_result *results)
 {
-    const int status =
-        job->local.rank == 0 ? finish_on_rank_0(job, results) : finish_elsewhere(job);
+    int status = job->local.rank == 0 ? finish_on_rank_0(job, results) : finish_elsewhere(job);
+    if (status == RZ_OK && job->gpu != NULL)
+        status = rz_gpu_settle(job);
     job->begun = false;
     if (status != RZ_OK)
         return rz_job_end(job, status);
@@ -289,7 +288,7 @@ int rz_step_ready(rz_job *job)
         return status;
     if (!job->begun)
         return rz_fail(&job->error, RZ_E_STATE, RZ_NO_RANK, 0,
-                       "rz_step_ready: expected rz_step_begin before it");
+                       "rz_step_ready: expected a step that was begun");
     const bool streamed = job->gpu != NULL && job->gpu->streamed;
     int ready = streamed ? rz_gpu_poll(job) : poll_comm(job);
     if (ready == 1 && job->local.rank != 0)
@@ -304,7 +303,7 @@ int rz_step_finish(rz_job *job, int32_t *ids, uint32_t *count, struct rz_result 
     int status = rz_job_check(job, "rz_step_finish");
     if (status == RZ_OK && !job->begun)
         status = rz_fail(&job->error, RZ_E_STATE, RZ_NO_RANK, 0,
-                         "rz_step_finish: expected rz_step_begin before it");
+                         "rz_step_finish: expected a step that was begun");
     if (status == RZ_OK)
         status = check_outputs(job, job->result_size, ids, count, results);
     return status == RZ_OK ? finish(job, ids, count, results) : status;

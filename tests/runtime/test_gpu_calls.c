@@ -74,7 +74,7 @@ static void a_gpu_that_is_not_there_is_an_error_on_every_rank(void **state)
     static const struct refusal refusals[] = {
         {"RZ_FAKE_CUDA_DEVICES", "0", 0, RZ_COMM_AUTO, RZ_E_UNSUPPORTED, "no GPU that can be used"},
         {"RZ_FAKE_CUDA_DRIVER", "11080", 0, RZ_COMM_AUTO, RZ_E_UNSUPPORTED,
-         "the driver is one for CUDA 11.8: expected 12.0 or later"},
+         "the driver is one for CUDA 11.8: expected 13.0 or later"},
         {"RZ_FAKE_CUDA_MEMORY", "4096", 0, RZ_COMM_AUTO, RZ_E_NOMEM, "no memory for"},
         {"RZ_FAKE_CUDA_DEVICES", "2", 4, RZ_COMM_AUTO, RZ_E_ARG, "device: expected 0 to 1, got 3"},
         {"RZ_FAKE_CUDA_DEVICES", "1", 0, RZ_COMM_NCCL, RZ_E_UNSUPPORTED, "have the same GPU"},

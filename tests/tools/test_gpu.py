@@ -35,7 +35,7 @@ class Doctor(command.CommandTest):
 
     def test_it_says_what_is_missing(self):
         old = self.gpu(CUDA_DRIVER=11080)
-        self.assertIn("no: the driver is one for CUDA 11.8: expected 12.0 or later", old["used"])
+        self.assertIn("no: the driver is one for CUDA 11.8: expected 13.0 or later", old["used"])
         self.assertEqual(old["driver_cuda"], "11.8")
         self.assertIn("no: no GPU that can be used", self.gpu(CUDA_DEVICES=0)["used"])
         self.assertIn("no: libnccl.so.2: expected version", self.gpu(NCCL_VERSION=21800)["nccl"])

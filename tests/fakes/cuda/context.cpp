@@ -43,7 +43,7 @@ int attribute_of_device(int attribute)
     case RZ_CUDA_MULTIPROCESSORS: return 132;
     case RZ_CUDA_MEMORY_CLOCK_KHZ: return 2619000;
     case RZ_CUDA_MEMORY_BUS_BITS: return 5120;
-    case RZ_CUDA_L2_BYTES: return static_cast<int>(chosen("RZ_FAKE_CUDA_L2", 50 << 20));
+    case RZ_CUDA_L2_BYTES: return static_cast<int>(chosen("RZ_FAKE_CUDA_L2", 64 << 10));
     case RZ_CUDA_CAPABILITY_MAJOR: return 9;
     case RZ_CUDA_CAPABILITY_MINOR: return 0;
     case RZ_CUDA_HOST_REGISTER: return 1;

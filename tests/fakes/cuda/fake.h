@@ -21,15 +21,15 @@
  *   RZ_FAKE_CUDA_SEED=N       draws the order (default: RZ_TEST_SEED, else 1)
  *   RZ_FAKE_CUDA_DEVICES=N    how many there are (1)
  *   RZ_FAKE_CUDA_MEMORY=N     bytes of each (4 GiB)
- *   RZ_FAKE_CUDA_L2=N         bytes of L2 cache of each (50 MiB)
+ *   RZ_FAKE_CUDA_L2=N         bytes of L2 cache of each (64 KiB)
  *   RZ_FAKE_CUDA_DRIVER=N     the driver's version (13000)
  *   RZ_FAKE_CUDA_THREADS=N    most of a block (64; a multiple of 32): more are not run
  *   RZ_FAKE_CUDA_READ_ONLY=0  memory cannot be registered as read-only
  *   RZ_FAKE_CUDA_LEAKS=0      nothing that is left is a mistake
- *   RZ_FAKE_CUDA_FAIL=N       the Nth call of the process fails, without effect; not counted are
- * those that push and pop contexts, and queries of what is not done yet, but that a capture or a
- * group that is to end does. Queries that find something not ready don't count, nor does asking for
- * names of errors RZ_FAKE_CUDA_FAIL_CODE=N  with this code (999, CUDA_ERROR_UNKNOWN)
+ *   RZ_FAKE_CUDA_FAIL=N       the Nth call of the process fails, without effect, but that a capture
+ *                             or a group that is to end does. Not counted are calls that push and
+ *                             pop contexts or name errors, and queries of what is not ready yet
+ *   RZ_FAKE_CUDA_FAIL_CODE=N  with this code (999, CUDA_ERROR_UNKNOWN)
  *   RZ_FAKE_CUDA_FAIL_WORK=N  the Nth piece of work fails, and its context with it
  *   RZ_FAKE_CUDA_FAIL_RANK=N  both only where OMPI_COMM_WORLD_RANK or RZ_FAKE_RANK is N
  *   RZ_FAKE_CUDA_CALLS=FILE   at exit the number of calls that can fail is appended to it

@@ -144,6 +144,12 @@ int cuPointerGetAttribute(void *value, int attribute, rz_cuda_ptr address)
         if (b == nullptr)
             return CUDA_ERROR_INVALID_VALUE;
         int found = 0;
+        if (attribute == RZ_CUDA_POINTER_RANGE_START || attribute == RZ_CUDA_POINTER_RANGE_BYTES) {
+            const uint64_t range =
+                attribute == RZ_CUDA_POINTER_RANGE_START ? b->begin : b->end - b->begin;
+            std::memcpy(value, &range, sizeof range);
+            return CUDA_SUCCESS;
+        }
         switch (attribute) {
         case RZ_CUDA_POINTER_MEMORY_TYPE:
             found = is_device_memory(b) ? RZ_CUDA_MEMORY_DEVICE : RZ_CUDA_MEMORY_HOST;
