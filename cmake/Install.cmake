@@ -5,7 +5,8 @@
 
 include(CMakePackageConfigHelpers)
 
-set(headers include/rankzero/cuda.h include/rankzero/rankzero.h include/rankzero/status.h)
+set(headers include/rankzero/cuda.h include/rankzero/rankzero.h include/rankzero/ring.h
+            include/rankzero/status.h)
 set(RZ_PC_FILES rankzero)
 if(RZ_HAVE_MPI)
     list(APPEND headers include/rankzero/mpi.h)

@@ -35,9 +35,13 @@ struct rz_segment_header {
     uint64_t total_bytes;
 };
 
-/* First line of the ring's data. */
+#define RZ_RING_PLACES 65u /* a producer and 64 consumers */
+
+/* First lines of the ring's data. `evicted`: the seat (below) of the consumer in this place that
+ * the producer does not wait for any more, 0 for none. */
 struct rz_ring_tail {
     alignas(RZ_LINE_BYTES) _Atomic uint32_t published; /* low 32 bits of the last sequence number */
+    alignas(RZ_LINE_BYTES) _Atomic uint32_t evicted[RZ_RING_PLACES];
 };
 
 /* A slot: this, then the payload, rounded up to lines. Stamp 0: the record is being written. */
@@ -47,12 +51,16 @@ struct rz_ring_slot {
     _Atomic uint64_t payload[];
 };
 
-/* One a rank in the ring's control. */
+/* One a rank in the ring's control, written by that rank. `seat`: how often a consumer has taken
+ * this place << 2 | RZ_SEAT_*. */
 struct rz_ring_cursor {
     alignas(RZ_LINE_BYTES) _Atomic uint32_t consumed; /* low 32 bits of the last one taken */
+    _Atomic uint32_t seat;
 };
 
-static_assert(sizeof(struct rz_ring_tail) == RZ_LINE_BYTES, "one line");
+enum { RZ_SEAT_FREE = 0, RZ_SEAT_COMING = 1, RZ_SEAT_TAKEN = 2, RZ_SEAT_MASK = 3 };
+
+static_assert(sizeof(struct rz_ring_tail) == 4 * RZ_LINE_BYTES, "the tail has one of its own");
 static_assert(sizeof(struct rz_ring_cursor) == RZ_LINE_BYTES, "one line");
 static_assert(offsetof(struct rz_ring_slot, payload) == 16, "payload follows stamp and kind");
 

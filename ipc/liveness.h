@@ -6,8 +6,9 @@
  * The kernel drops it when the last descriptor of that opening is gone, that is, when the process
  * ends in whatever way; a process that later gets the same pid does not have it.
  *
- * A process that a rank forks shares the descriptor and keeps the lock until it ends or execs:
- * ranks that fork helpers should do so before they open a job.
+ * A process that a rank forks shares the descriptor and keeps the lock until it ends or execs. The
+ * lock of a process with much memory is given up late. So deaths are told by bells besides
+ * (bell.h), where there are some; the lock alone tells a job from a leftover.
  */
 #ifndef RZ_IPC_LIVENESS_H
 #define RZ_IPC_LIVENESS_H

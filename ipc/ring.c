@@ -41,14 +41,19 @@ void rz_ring_open(struct rz_ring *ring, const struct rz_ring_config *config)
         .next = config->first_sequence,
         .free_until = config->first_sequence,
     };
+    assert(config->world <= RZ_RING_PLACES);
+    const uint32_t seat = config->open ? 0 : 1u << 2 | RZ_SEAT_TAKEN;
+    ring->seat = seat;
     if (config->rank != config->producer)
         return;
     /* relaxed: no other process sees the ring before the producer has opened it, and they come to
      * it by way of the file's name. */
     const uint32_t before = (uint32_t)(config->first_sequence - 1);
     atomic_store_explicit(&ring->tail->published, before, memory_order_relaxed);
-    for (uint32_t r = 0; r < config->world; r++)
+    for (uint32_t r = 0; r < config->world; r++) {
         atomic_store_explicit(&ring->cursors[r].consumed, before, memory_order_relaxed);
+        atomic_store_explicit(&ring->cursors[r].seat, seat, memory_order_relaxed);
+    }
 }
 
 static struct rz_ring_slot *slot_of(const struct rz_ring *ring, uint64_t sequence)
@@ -57,34 +62,117 @@ static struct rz_ring_slot *slot_of(const struct rz_ring *ring, uint64_t sequenc
     return (struct rz_ring_slot *)(void *)(ring->slots + index * ring->slot_bytes);
 }
 
+static _Atomic uint64_t *others_sleep(const struct rz_ring *ring)
+{
+    const struct rz_ring_config *config = &ring->config;
+    return config->others_sleep != NULL ? config->others_sleep : config->waiter->sleepers;
+}
+
+/* Change a word that the other side may be waiting for. */
+static void wake_others(const struct rz_ring *ring, _Atomic uint32_t *word, uint32_t value)
+{
+    const struct rz_ring_config *config = &ring->config;
+    const bool one = config->rank != config->producer && config->others_sleep == NULL;
+    rz_wake(others_sleep(ring), one ? UINT64_C(1) << config->producer : RZ_ALL_RANKS, word, value);
+}
+
 /* ------------------------------------------------------------------------------------------------
  * Producer
  */
 
-/* Wait until `rank` has left the next record's slot. *behind: how many records it has yet to take.
+bool rz_ring_has_room(const struct rz_ring *ring)
+{
+    return ring->next < ring->free_until;
+}
+
+static bool counts(const struct rz_ring *ring, uint32_t rank, uint32_t seat)
+{
+    /* relaxed: the producer's own word; for others, one that changes once is as good as the other.
+     */
+    return rank != ring->config.producer && (seat & RZ_SEAT_MASK) != RZ_SEAT_FREE &&
+           seat != atomic_load_explicit(&ring->tail->evicted[rank], memory_order_relaxed);
+}
+
+uint32_t rz_ring_seat(const struct rz_ring *ring, uint32_t rank)
+{
+    const uint32_t seat = atomic_load_explicit(&ring->cursors[rank].seat, memory_order_acquire);
+    return counts(ring, rank, seat) ? seat : 0;
+}
+
+/* Give up who has this seat, if that is what this ring does. False also if it has been given up. */
+static bool evict(struct rz_ring *ring, int rank, uint32_t seat)
+{
+    const struct rz_ring_config *config = &ring->config;
+    if (!config->evicts || rank < 0 || (uint32_t)rank >= config->world ||
+        !counts(ring, (uint32_t)rank, seat))
+        return false;
+    /* release: pairs with the acquire in is_evicted(): who finds a slot written anew sees this. */
+    atomic_store_explicit(&ring->tail->evicted[rank], seat, memory_order_release);
+    /* One that died asleep would cost every record a wake. relaxed: at worst one that lives sleeps
+     * until the end of its slice. */
+    atomic_fetch_and_explicit(others_sleep(ring), ~(UINT64_C(1) << rank % 64),
+                              memory_order_relaxed);
+    return true;
+}
+
+bool rz_ring_give_up(struct rz_ring *ring, int rank)
+{
+    return evict(ring, rank, ring->lost);
+}
+
+/* Wait until `rank`, whose seat this is, is through with coming, or has left the next record's
+ * slot. RZ_OK: look again, or, with *behind set, it has left: so many records it has yet to take.
  */
+static int wait_for_seat(struct rz_ring *ring, uint32_t rank, uint32_t seat, uint64_t deadline_ns,
+                         uint32_t *behind, struct rz_error *err)
+{
+    const struct rz_ring_config *config = &ring->config;
+    const struct rz_ring_cursor *cursor = &ring->cursors[rank];
+    if ((seat & RZ_SEAT_MASK) == RZ_SEAT_COMING)
+        return rz_wait(config->waiter, &cursor->seat, seat, deadline_ns, rank, "take its seat",
+                       err);
+    /* acquire: pairs with the store of the cursor in rz_ring_consume(), so that its reads of the
+     * slot come before our writes to it; and with rz_ring_leave(). */
+    const uint32_t consumed = atomic_load_explicit(&cursor->consumed, memory_order_acquire);
+    if (atomic_load_explicit(&cursor->seat, memory_order_acquire) != seat)
+        return RZ_OK; /* it is not the one who had this seat that this cursor is of */
+    const uint32_t count = (uint32_t)(ring->next - 1) - consumed;
+    if (count > config->slots)
+        return rz_fail(err, RZ_E_CORRUPT, (int)rank, 0,
+                       "rank %u's cursor: expected at most %u records behind, got %u", rank,
+                       config->slots, count);
+    if (count < config->slots) {
+        *behind = count;
+        return RZ_OK;
+    }
+    return rz_wait(config->waiter, &cursor->consumed, consumed, deadline_ns, rank,
+                   "take a record from the full ring", err);
+}
+
+/* Wait until `rank` has left the next record's slot, or is not there. *behind: how many records it
+ * has yet to take. */
 static int wait_for_consumer(struct rz_ring *ring, uint32_t rank, uint64_t deadline_ns,
                              uint32_t *behind, struct rz_error *err)
 {
-    const struct rz_ring_config *config = &ring->config;
-    const _Atomic uint32_t *word = &ring->cursors[rank].consumed;
     for (;;) {
-        /* acquire: pairs with the store of the cursor in rz_ring_consume(), so that its reads of
-         * the slot come before our writes to it. */
-        const uint32_t consumed = atomic_load_explicit(word, memory_order_acquire);
-        const uint32_t count = (uint32_t)(ring->next - 1) - consumed;
-        if (count > config->slots)
-            return rz_fail(err, RZ_E_CORRUPT, (int)rank, 0,
-                           "rank %u's cursor: expected at most %u records behind, got %u", rank,
-                           config->slots, count);
-        if (count < config->slots) {
-            *behind = count;
+        /* seq_cst: see ring.h; pairs with rz_ring_join(). */
+        const uint32_t seat = atomic_load_explicit(&ring->cursors[rank].seat, memory_order_seq_cst);
+        *behind = 0;
+        if (!counts(ring, rank, seat))
             return RZ_OK;
-        }
-        const int status = rz_wait(config->waiter, word, consumed, deadline_ns, rank,
-                                   "take a record from the full ring", err);
-        if (status != RZ_OK)
-            return status;
+        struct rz_error why = {.rank = RZ_NO_RANK};
+        *behind = UINT32_MAX;
+        const int status = wait_for_seat(ring, rank, seat, deadline_ns, behind, &why);
+        if (status == RZ_OK && *behind != UINT32_MAX)
+            return RZ_OK;
+        const bool late = status == RZ_E_TIMEOUT || status == RZ_E_CORRUPT; /* this rank */
+        const bool dead = status == RZ_E_PEER_DIED;                         /* any */
+        if (status == RZ_OK || (late && evict(ring, why.rank, seat)) ||
+            (dead && rz_ring_give_up(ring, why.rank)))
+            continue;
+        if (err != NULL)
+            *err = why;
+        return status;
     }
 }
 
@@ -94,12 +182,10 @@ static int wait_for_consumer(struct rz_ring *ring, uint32_t rank, uint64_t deadl
 static int make_room(struct rz_ring *ring, uint64_t deadline_ns, struct rz_error *err)
 {
     const struct rz_ring_config *config = &ring->config;
-    if (ring->next < ring->free_until)
+    if (rz_ring_has_room(ring))
         return RZ_OK;
     uint32_t most_behind = 0;
     for (uint32_t r = 0; r < config->world; r++) {
-        if (r == config->producer)
-            continue;
         uint32_t behind = 0;
         const int status = wait_for_consumer(ring, r, deadline_ns, &behind, err);
         if (status != RZ_OK)
@@ -113,6 +199,8 @@ static int make_room(struct rz_ring *ring, uint64_t deadline_ns, struct rz_error
 int rz_ring_reserve(struct rz_ring *ring, uint64_t deadline_ns, uint64_t *sequence,
                     struct rz_error *err)
 {
+    /* One who comes goes by the tail: it must not be behind what this side has counted. */
+    assert(!ring->config.open);
     const int status = make_room(ring, deadline_ns, err);
     if (status == RZ_OK)
         *sequence = ring->next++;
@@ -121,8 +209,7 @@ int rz_ring_reserve(struct rz_ring *ring, uint64_t deadline_ns, uint64_t *sequen
 
 void rz_ring_announce(struct rz_ring *ring)
 {
-    rz_wake(ring->config.waiter->sleepers, RZ_ALL_RANKS, &ring->tail->published,
-            (uint32_t)(ring->next - 1));
+    wake_others(ring, &ring->tail->published, (uint32_t)(ring->next - 1));
 }
 
 /* Each word is stored with release: a reader that loads it (acquire) while it is being written sees
@@ -145,8 +232,7 @@ static void write_words(_Atomic uint64_t *to, const void *from, size_t bytes)
 int rz_ring_publish(struct rz_ring *ring, uint32_t type, const void *payload, size_t bytes,
                     uint64_t deadline_ns, struct rz_error *err)
 {
-    const struct rz_ring_config *config = &ring->config;
-    assert(config->rank == config->producer && bytes <= config->payload_bytes);
+    assert(ring->config.rank == ring->config.producer && bytes <= ring->config.payload_bytes);
     const int status = make_room(ring, deadline_ns, err);
     if (status != RZ_OK)
         return status;
@@ -160,7 +246,7 @@ int rz_ring_publish(struct rz_ring *ring, uint32_t type, const void *payload, si
     /* release: pairs with the first load of the stamp in rz_ring_consume(). */
     atomic_store_explicit(&slot->stamp, ring->next, memory_order_release);
     /* Pairs with the acquires of the tail in rz_wait() and rz_ring_poll(). */
-    rz_wake(config->waiter->sleepers, RZ_ALL_RANKS, &ring->tail->published, (uint32_t)ring->next);
+    wake_others(ring, &ring->tail->published, (uint32_t)ring->next);
     ring->next++;
     return RZ_OK;
 }
@@ -174,6 +260,11 @@ int rz_ring_poll(const struct rz_ring *ring)
     /* acquire: pairs with rz_wake() in rz_ring_publish(). */
     return atomic_load_explicit(&ring->tail->published, memory_order_acquire) !=
            (uint32_t)(ring->next - 1);
+}
+
+void rz_ring_arm(struct rz_ring *ring, uint64_t time_ns)
+{
+    rz_wait_arm(ring->config.waiter, time_ns);
 }
 
 /* Each word is loaded with acquire, so that the second look at the stamp comes after all of them.
@@ -191,11 +282,80 @@ static void read_words(void *to, const _Atomic uint64_t *from, size_t bytes)
     }
 }
 
+static bool is_evicted(const struct rz_ring *ring)
+{
+    /* acquire: pairs with evict(). */
+    return atomic_load_explicit(&ring->tail->evicted[ring->config.rank], memory_order_acquire) ==
+           ring->seat;
+}
+
+static int fail_evicted(const struct rz_ring *ring, struct rz_error *err)
+{
+    return rz_fail(err, RZ_E_EVICTED, (int)ring->config.rank, 0,
+                   "ring: rank %u has not taken record %llu in time", ring->config.rank,
+                   (unsigned long long)ring->next);
+}
+
 static int fail_stamp(const struct rz_ring *ring, uint64_t stamp, struct rz_error *err)
 {
+    if (is_evicted(ring))
+        return fail_evicted(ring, err);
     return rz_fail(err, RZ_E_CORRUPT, (int)ring->config.producer, 0,
                    "ring: expected record %llu, got %llu", (unsigned long long)ring->next,
                    (unsigned long long)stamp);
+}
+
+/* All of the number of the last record, whose low 32 bits are in the tail. False if its slot is
+ * being written anew. */
+static bool last_sequence(const struct rz_ring *ring, uint32_t tail, uint64_t *last)
+{
+    /* relaxed: a number; nothing else is read on account of it. */
+    const uint64_t stamp = atomic_load_explicit(&slot_of(ring, tail)->stamp, memory_order_relaxed);
+    if (stamp != 0 && (uint32_t)stamp == tail) {
+        *last = stamp;
+        return true;
+    }
+    *last = ring->config.first_sequence - 1; /* no record has been published */
+    return (uint32_t)*last == tail;
+}
+
+int rz_ring_join(struct rz_ring *ring, uint64_t deadline_ns, struct rz_error *err)
+{
+    const struct rz_ring_config *config = &ring->config;
+    struct rz_ring_cursor *cursor = &ring->cursors[config->rank];
+    /* relaxed: who had the place before has given it up, or is dead. */
+    const uint32_t before = atomic_load_explicit(&cursor->seat, memory_order_relaxed);
+    const uint32_t seat = ((before >> 2) + 1) << 2;
+    /* seq_cst: see ring.h. */
+    atomic_store_explicit(&cursor->seat, seat | RZ_SEAT_COMING, memory_order_seq_cst);
+    uint64_t last = 0;
+    uint32_t tail;
+    int status = RZ_OK;
+    while (tail = atomic_load_explicit(&ring->tail->published, memory_order_seq_cst),
+           !last_sequence(ring, tail, &last) && status == RZ_OK)
+        status = rz_wait(config->waiter, &ring->tail->published, tail, deadline_ns,
+                         config->producer, "finish its record", err);
+    if (status != RZ_OK) {
+        wake_others(ring, &cursor->seat, seat | RZ_SEAT_FREE);
+        return status;
+    }
+    ring->seat = seat | RZ_SEAT_TAKEN;
+    ring->next = last + 1;
+    /* relaxed: the store of the seat releases it. */
+    atomic_store_explicit(&cursor->consumed, tail, memory_order_relaxed);
+    wake_others(ring, &cursor->seat, ring->seat);
+    return RZ_OK;
+}
+
+void rz_ring_leave(struct rz_ring *ring)
+{
+    struct rz_ring_cursor *cursor = &ring->cursors[ring->config.rank];
+    /* release: pairs with the second look at the seat in wait_for_seat(). */
+    atomic_store_explicit(&cursor->seat, ring->seat & ~(uint32_t)RZ_SEAT_MASK,
+                          memory_order_release);
+    /* A producer that waits for this cursor sees it change, then looks at the seat. */
+    wake_others(ring, &cursor->consumed, (uint32_t)(ring->next - 1) ^ UINT32_C(1) << 31);
+    ring->seat = 0;
 }
 
 int rz_ring_consume(struct rz_ring *ring, uint32_t *type, void *payload, size_t capacity,
@@ -207,6 +367,8 @@ int rz_ring_consume(struct rz_ring *ring, uint32_t *type, void *payload, size_t 
                          deadline_ns, config->producer, "publish the next record", err);
     if (status != RZ_OK)
         return status;
+    if (is_evicted(ring))
+        return fail_evicted(ring, err);
 
     const struct rz_ring_slot *slot = slot_of(ring, ring->next);
     /* acquire: pairs with the release of the stamp in rz_ring_publish(). */
@@ -228,9 +390,8 @@ int rz_ring_consume(struct rz_ring *ring, uint32_t *type, void *payload, size_t 
 
     *type = (uint32_t)(kind >> 32);
     *bytes = length;
-    /* Pairs with the acquire of the cursor in wait_for_consumer(): the slot may be used again. */
-    rz_wake(config->waiter->sleepers, UINT64_C(1) << config->producer,
-            &ring->cursors[config->rank].consumed, (uint32_t)ring->next);
+    /* Pairs with the acquire of the cursor in wait_for_seat(): the slot may be used again. */
+    wake_others(ring, &ring->cursors[config->rank].consumed, (uint32_t)ring->next);
     ring->next++;
     return RZ_OK;
 }

@@ -52,7 +52,9 @@ int rz_segment_attach(const char *dir, const char *name, uint64_t deadline_ns,
                       struct rz_segment *segment, struct rz_error *err);
 
 /* rz_segment_map - map `bytes` at `offset`, both multiples of the page size and within the segment.
- * The mapping outlives the segment; munmap(2) it. */
+ * Populated, so that no step pays for a first touch; not locked, which containers often forbid, and
+ * not in huge pages, which a ring of some pages gains nothing from. The mapping outlives the
+ * segment; munmap(2) it. */
 int rz_segment_map(const struct rz_segment *segment, size_t offset, size_t bytes, bool writable,
                    void **address, struct rz_error *err);
 

@@ -22,7 +22,7 @@
  */
 
 struct layout {
-    size_t control, ring_control, ring_data, logits[RZ_MAX_WORLD]; /* offsets */
+    size_t control, bells, ring_control, ring_data, logits[RZ_MAX_WORLD]; /* offsets */
     size_t ring_control_bytes, ring_data_bytes, logits_bytes[RZ_MAX_WORLD];
     size_t total;
 };
@@ -55,6 +55,7 @@ static struct layout lay_out(const struct rz_plan *plan)
     };
     size_t end = rz_segment_page_bytes(); /* the header */
     layout.control = place(&end, control_bytes());
+    layout.bells = place(&end, plan->world * rz_bell_bytes());
     layout.ring_control = place(&end, layout.ring_control_bytes);
     layout.ring_data = place(&end, layout.ring_data_bytes);
     for (uint32_t r = 0; r < plan->world && plan->comm == RZ_COMM_SHM; r++) {
@@ -85,6 +86,26 @@ static int map_control(struct rz_meeting *meeting, struct rz_error *err)
     return status;
 }
 
+/* From here on a death wakes sleepers. */
+static int hang_bells(struct rz_meeting *meeting, const struct layout *layout, struct rz_error *err)
+{
+    void *bells = NULL;
+    int status = map(meeting, layout->bells, meeting->world * rz_bell_bytes(), false, &bells, err);
+    if (status == RZ_OK)
+        status = rz_bell_hang(&meeting->bell, &meeting->segment,
+                              layout->bells + meeting->rank * rz_bell_bytes(), err);
+    if (status != RZ_OK)
+        return status;
+    struct rz_waiter *waiter = &meeting->waiter;
+    waiter->alarms[waiter->alarm_count++] = &meeting->control->ended;
+    for (uint32_t r = 0; r < meeting->world; r++) {
+        meeting->bells[r] = (const char *)bells + r * rz_bell_bytes();
+        if (r != meeting->rank)
+            waiter->alarms[waiter->alarm_count++] = rz_bell_word(meeting->bells[r]);
+    }
+    return RZ_OK;
+}
+
 /* Everything whose size depends on the plan. */
 static int map_rest(struct rz_meeting *meeting, const struct rz_plan *plan, struct rz_error *err)
 {
@@ -103,8 +124,10 @@ static int map_rest(struct rz_meeting *meeting, const struct rz_plan *plan, stru
         .first_sequence = 1,
         .waiter = &meeting->waiter,
     };
-    int status =
-        map(meeting, layout.ring_control, layout.ring_control_bytes, true, &ring.control, err);
+    int status = hang_bells(meeting, &layout, err);
+    if (status == RZ_OK)
+        status =
+            map(meeting, layout.ring_control, layout.ring_control_bytes, true, &ring.control, err);
     if (status == RZ_OK)
         status = map(meeting, layout.ring_data, layout.ring_data_bytes, producer, &ring.data, err);
     if (status != RZ_OK)
@@ -181,8 +204,7 @@ void rz_meeting_end(struct rz_meeting *meeting, int status, int about)
     if (meeting->control == NULL)
         return;
     uint32_t none = 0;
-    /* acq_rel: what this rank wrote before is there for who reads why the job ended. Sleepers see
-     * it at the end of their slice. */
+    /* acq_rel: what this rank wrote before is there for who reads why the job ended. */
     if (!atomic_compare_exchange_strong_explicit(&meeting->control->ended, &none,
                                                  pack_end(status, meeting->rank, about),
                                                  memory_order_acq_rel, memory_order_relaxed))
@@ -193,6 +215,7 @@ void rz_meeting_end(struct rz_meeting *meeting, int status, int about)
     for (uint32_t r = 0; r < meeting->world; r++)
         atomic_fetch_add_explicit(&meeting->control->ranks[r].ready, UINT32_C(1) << 30,
                                   memory_order_release);
+    rz_alarm(&meeting->control->ended);
 }
 
 void rz_meeting_release(struct rz_meeting *meeting, uint32_t sequence)
@@ -212,25 +235,33 @@ int rz_meeting_ended(const struct rz_meeting *meeting, struct rz_error *err)
  * locks of a job of up to 16 ranks each time, of 64 ranks within 80 ms. */
 enum { LOCKS_A_CHECK = 16 };
 
+/* Rank `r` is gone: so is the job. */
+static int end_of_rank(struct rz_meeting *meeting, uint32_t r, struct rz_error *err)
+{
+    rz_meeting_end(meeting, RZ_E_PEER_DIED, (int)r);
+    /* It may have said a last word before it went: what was said first counts. */
+    return fail_ended(meeting, atomic_load_explicit(&meeting->control->ended, memory_order_acquire),
+                      err);
+}
+
 int rz_meeting_check(struct rz_meeting *meeting, struct rz_error *err)
 {
     const int status = rz_meeting_ended(meeting, err);
     if (status != RZ_OK)
         return status;
+    rz_bell_mind(&meeting->bell);
+    for (uint32_t r = 0; r < meeting->world; r++)
+        if (r != meeting->rank && meeting->bells[r] != NULL && rz_bell_tolls(meeting->bells[r]))
+            return end_of_rank(meeting, r, err);
     const uint32_t looks = meeting->world < LOCKS_A_CHECK ? meeting->world : LOCKS_A_CHECK;
     for (uint32_t i = 0; i < looks; i++) {
         const uint32_t r = meeting->next_look;
         meeting->next_look = (r + 1) % meeting->world;
         /* acquire: a rank has claimed its lock before it says that it is here. */
-        if (r == meeting->rank ||
-            atomic_load_explicit(&meeting->control->ranks[r].here, memory_order_acquire) == 0)
-            continue;
-        if (rz_liveness_held(meeting->segment.fd, r))
-            continue;
-        rz_meeting_end(meeting, RZ_E_PEER_DIED, (int)r);
-        /* It may have said a last word before it went: what was said first counts. */
-        return fail_ended(
-            meeting, atomic_load_explicit(&meeting->control->ended, memory_order_acquire), err);
+        if (r != meeting->rank &&
+            atomic_load_explicit(&meeting->control->ranks[r].here, memory_order_acquire) != 0 &&
+            !rz_liveness_held(meeting->segment.fd, r))
+            return end_of_rank(meeting, r, err);
     }
     return RZ_OK;
 }
@@ -381,6 +412,7 @@ int rz_meeting_join(struct rz_meeting *meeting, const struct rz_plan *plan,
 
 void rz_meeting_close(struct rz_meeting *meeting)
 {
+    rz_bell_remove(&meeting->bell);
     for (uint32_t i = meeting->mapped_count; i-- > 0;)
         munmap(meeting->mapped[i].address, meeting->mapped[i].bytes);
     rz_segment_close(&meeting->segment);

@@ -3,7 +3,7 @@
  * meeting.h - where the ranks of a job meet: the segment, what is laid out in it, who is alive, and
  * how a job begins and ends for all of them.
  *
- *     [header] [control] [ring control] [ring data] [logits of rank 0] [of rank 1] ...
+ *     [header] [control] [bells] [ring control] [ring data] [logits of rank 0] [of rank 1] ...
  *
  * Each part begins on a page. Control is fixed in size, so that ranks whose options differ can
  * still tell each other so. The ring's data is writable for rank 0 only, a rank's logits for that
@@ -19,6 +19,7 @@
 #include "comm/comm.h"
 #include "comm/stream_comm.h"
 #include "internal/error.h"
+#include "ipc/bell.h"
 #include "ipc/ring.h"
 #include "ipc/segment.h"
 #include "ipc/wait.h"
@@ -60,11 +61,13 @@ struct rz_meeting {
     uint32_t rank;
     uint32_t world;
     struct rz_segment segment;
-    struct rz_mapping mapped[4 + RZ_MAX_WORLD]; /* to undo */
+    struct rz_mapping mapped[5 + RZ_MAX_WORLD]; /* to undo */
     uint32_t mapped_count;
 
-    struct rz_job_control *control; /* NULL before any other rank can be met */
-    uint32_t next_look;             /* rank whose lock is looked at next */
+    struct rz_job_control *control;  /* NULL before any other rank can be met */
+    struct rz_bell bell;             /* this rank's */
+    const void *bells[RZ_MAX_WORLD]; /* pages of all ranks; NULL before they are mapped */
+    uint32_t next_look;              /* rank whose lock is looked at next */
     struct rz_waiter waiter;
     struct rz_ring ring;
     void *logits[RZ_MAX_WORLD]; /* shard buffers that are mapped here; others NULL */

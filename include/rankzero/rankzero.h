@@ -24,8 +24,9 @@
  *
  * Fork: a job belongs to the process that opened it. In a child, rz_close() frees what the child
  * has of it and the job goes on; other calls that return a status return RZ_E_STATE. A child that
- * has not called exec holds the lock by which the other ranks see that this one is alive: they
- * notice a rank's death only when its children are gone too. Fork before open, or exec.
+ * has not called exec holds a lock by which the other ranks see that this one is alive: where /proc
+ * does not show them this process (another pid namespace), they notice its death only when its
+ * children are gone too. Fork before open, or exec.
  *
  * Errors: see status.h; what went wrong in words is in
  * rz_last_error(). Ids are int32, as every engine has them; -1 stands for "no id".

@@ -44,7 +44,8 @@ extern "C" {
     X(RZ_E_MISMATCH, -36, "ranks disagree")                                    \
     X(RZ_E_COMM, -37, "communication between ranks failed")                    \
     X(RZ_E_CORRUPT, -38, "shared memory holds what this library never writes") \
-    X(RZ_E_GPU, -39, "a GPU or its driver failed")
+    X(RZ_E_GPU, -39, "a GPU or its driver failed")                             \
+    X(RZ_E_EVICTED, -40, "a consumer was late and is not waited for any more")
 
 enum rz_status {
 #define RZ_STATUS_ENUM(name, value, text) name = value,

@@ -17,6 +17,7 @@ struct futex_spy {
     _Atomic int lost;
     _Atomic int long_sleep_s; /* 0: sleeps last as long as asked for */
     _Atomic int interrupted;  /* so many waits to come return EINTR at once */
+    _Atomic int old_kernel;   /* 1: there is no futex_waitv() */
 };
 
 /* In memory that children share. */

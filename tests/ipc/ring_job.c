@@ -9,16 +9,27 @@
 
 static int look(void *context, struct rz_error *err)
 {
-    const struct ring_job *job = context;
+    struct ring_job *job = context;
     /* acquire: pairs with the wake in job_end(). */
     const uint32_t ended = atomic_load_explicit(&job->control->ended, memory_order_acquire);
     if (ended != 0)
         return rz_fail(err, -(int)ended, RZ_NO_RANK, 0, "the job was ended");
-    for (uint32_t r = 0; r < job->world; r++)
-        if (r != job->rank &&
-            atomic_load_explicit(&job->control->ranks[r].joined, memory_order_acquire) != 0 &&
-            !rz_liveness_held(job->segment.fd, r))
-            return rz_fail(err, RZ_E_PEER_DIED, (int)r, 0, "rank %u is gone", r);
+    rz_bell_mind(&job->bell);
+    uint32_t died = atomic_load(&job->control->died);
+    for (uint32_t r = 0; r < job->world && died == 0; r++) {
+        if (r == job->rank ||
+            atomic_load_explicit(&job->control->ranks[r].joined, memory_order_acquire) == 0)
+            continue;
+        if (!rz_bell_tolls(job->bells + r * rz_bell_bytes()) &&
+            rz_liveness_held(job->segment.fd, r))
+            continue;
+        /* The kernel wakes one who sleeps on the bell: it wakes the others. */
+        if (atomic_compare_exchange_strong(&job->control->died, &died, 1 + r))
+            died = 1 + r;
+        rz_alarm(&job->control->died);
+    }
+    if (died != 0)
+        return rz_fail(err, RZ_E_PEER_DIED, (int)died - 1, 0, "rank %u is gone", died - 1);
     return RZ_OK;
 }
 
@@ -38,6 +49,20 @@ static void *map(struct ring_job *job, size_t *offset, size_t bytes, bool writab
     return address;
 }
 
+static void hang_bells(struct ring_job *job, size_t *offset)
+{
+    struct rz_error err;
+    child_expect_ok(
+        rz_bell_hang(&job->bell, &job->segment, *offset + job->rank * rz_bell_bytes(), &err), err);
+    job->bells = map(job, offset, job->world * rz_bell_bytes(), false);
+    struct rz_waiter *waiter = &job->waiter;
+    waiter->alarms[waiter->alarm_count++] = &job->control->ended;
+    waiter->alarms[waiter->alarm_count++] = &job->control->died;
+    for (uint32_t r = 0; r < job->world; r++)
+        if (r != job->rank)
+            waiter->alarms[waiter->alarm_count++] = rz_bell_word(job->bells + r * rz_bell_bytes());
+}
+
 void job_open(struct ring_job *job, uint32_t rank, uint32_t world, uint32_t slots,
               uint64_t first_sequence)
 {
@@ -47,8 +72,8 @@ void job_open(struct ring_job *job, uint32_t rank, uint32_t world, uint32_t slot
     *job = (struct ring_job){.rank = rank, .world = world};
     struct rz_error err;
     size_t offset = rz_segment_page_bytes();
-    const size_t total =
-        offset + pages(sizeof *job->control) + pages(control_bytes) + pages(data_bytes);
+    const size_t total = offset + pages(sizeof *job->control) + world * rz_bell_bytes() +
+                         pages(control_bytes) + pages(data_bytes);
     if (rank == 0) {
         child_expect_ok(rz_segment_create(scratch, "ring", total, &job->segment, &err), err);
     } else {
@@ -64,6 +89,7 @@ void job_open(struct ring_job *job, uint32_t rank, uint32_t world, uint32_t slot
                                      .spin_ns = rz_wait_spin_ns(world, &cpus),
                                      .watch = look,
                                      .watch_context = job};
+    hang_bells(job, &offset);
     struct rz_ring_config config = {.slots = slots,
                                     .payload_bytes = JOB_CAPACITY,
                                     .rank = rank,
@@ -92,6 +118,7 @@ void job_open(struct ring_job *job, uint32_t rank, uint32_t world, uint32_t slot
 
 void job_close(struct ring_job *job)
 {
+    rz_bell_remove(&job->bell);
     rz_segment_close(&job->segment);
 }
 

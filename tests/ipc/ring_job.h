@@ -6,6 +6,7 @@
 #define RZ_TESTS_IPC_RING_JOB_H
 
 #include "internal/error.h"
+#include "ipc/bell.h"
 #include "ipc/ring.h"
 #include "ipc/segment.h"
 #include "ipc/wait.h"
@@ -17,6 +18,7 @@ struct job_control {
     alignas(RZ_LINE_BYTES) _Atomic uint64_t sleepers;
     alignas(RZ_LINE_BYTES) _Atomic uint32_t ended; /* 0, or a status to end the job with */
     alignas(RZ_LINE_BYTES) _Atomic uint32_t running;
+    alignas(RZ_LINE_BYTES) _Atomic uint32_t died; /* 1 + the rank, who is the first to be missed */
     struct {
         alignas(RZ_LINE_BYTES) _Atomic uint32_t joined;
     } ranks[JOB_MOST];
@@ -27,6 +29,8 @@ struct ring_job {
     uint32_t world;
     struct rz_segment segment;
     struct job_control *control;
+    struct rz_bell bell;
+    const char *bells; /* pages of all ranks */
     struct rz_waiter waiter;
     struct rz_ring ring;
 };

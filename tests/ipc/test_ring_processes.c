@@ -166,6 +166,14 @@ static void sleeping_consumers_learn_that_the_producer_was_killed(void **state)
     kill_and_expect_all_to_know(show, 0);
 }
 
+static void deaths_are_noticed_where_the_kernel_has_no_futex_waitv(void **state)
+{
+    futex_spy_reset();
+    atomic_store(&futex_spy()->old_kernel, 1);
+    sleeping_consumers_learn_that_the_producer_was_killed(state);
+    futex_spy_reset();
+}
+
 static void sleeping_producer_learns_that_a_consumer_was_killed(void **state)
 {
     (void)state;
@@ -273,6 +281,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(every_process_gets_every_record),
         TEST(sleeping_consumers_learn_that_the_producer_was_killed),
+        TEST(deaths_are_noticed_where_the_kernel_has_no_futex_waitv),
         TEST(sleeping_producer_learns_that_a_consumer_was_killed),
         TEST(killing_at_any_moment_is_noticed_by_all),
         TEST(records_from_before_a_death_can_still_be_taken),

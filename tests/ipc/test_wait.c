@@ -149,6 +149,44 @@ static void wake_calls_the_kernel_only_for_a_sleeper_it_may_concern(void **state
     assert_int_equal(place.words[0], 4);
 }
 
+/* What rings has its reason told by the watch. */
+static void *ring_alarm(void *argument)
+{
+    struct place *place = argument;
+    while (atomic_load(&place->sleepers) == 0)
+        usleep(100);
+    atomic_store(&place->verdict, RZ_E_PEER_DIED);
+    atomic_fetch_add(&place->words[1], 1);
+    rz_alarm(&place->words[1]);
+    return NULL;
+}
+
+static void alarm_ends_the_sleep(void **state)
+{
+    (void)state;
+    for (int old_kernel = 0; old_kernel < 2; old_kernel++) {
+        futex_spy_reset();
+        /* An old one hears it at the end of the slice. */
+        atomic_store(&futex_spy()->old_kernel, old_kernel);
+        atomic_store(&futex_spy()->long_sleep_s, old_kernel ? 0 : LONG_SLEEP_S);
+        struct place place = {0};
+        struct rz_waiter waiter = waiter_at(&place, 1, 0);
+        waiter.alarms[waiter.alarm_count++] = &place.words[1];
+        struct rz_error err = {0};
+        pthread_t thread;
+        const uint64_t limit = in_seconds(LONG_SLEEP_S);
+        assert_int_equal(pthread_create(&thread, NULL, ring_alarm, &place), 0);
+        assert_int_equal(rz_wait(&waiter, &place.words[0], 0, in_seconds(50), 0, "come", &err),
+                         RZ_E_PEER_DIED);
+        assert_int_equal(err.rank, 5);
+        assert_true(rz_clock_ns() < limit);
+        pthread_join(thread, NULL);
+        assert_int_equal(waiter.deaf, old_kernel);
+        assert_true(place.sleepers == 0);
+    }
+    futex_spy_reset();
+}
+
 /* ------------------------------------------------------------------------------------------------
  * Two that wait for each other in turn
  */
@@ -258,6 +296,86 @@ static void spinning_waiter_does_not_sleep(void **state)
     assert_int_equal(futex_spy()->waits + futex_spy()->wakes, 0);
 }
 
+static void waits_spin_as_long_as_that_is_of_use(void **state)
+{
+    (void)state;
+    enum { MOST_NS = 1000 };
+    struct rz_pace pace = {0};
+    /* One that is late does not change what has been right before. */
+    for (int i = 0; i < 100; i++) {
+        assert_true(rz_pace_spins(&pace, MOST_NS));
+        rz_pace_learn(&pace, i == 50 ? SECOND_NS : 300, MOST_NS);
+    }
+    /* Always late: soon nearly no wait spins. */
+    int spun = 0;
+    for (int i = 0; i < 10 * RZ_PACE_PROBE; i++) {
+        spun += rz_pace_spins(&pace, MOST_NS);
+        rz_pace_learn(&pace, SECOND_NS, MOST_NS);
+    }
+    assert_in_range(spun, 10, 20);
+    /* Soon again, which shows when it is tried; what has slept was late because of that. */
+    int until = 0;
+    while (!rz_pace_spins(&pace, MOST_NS)) {
+        rz_pace_learn(&pace, MOST_NS + 200, MOST_NS);
+        until++;
+    }
+    assert_true(until < RZ_PACE_PROBE);
+    rz_pace_learn(&pace, 200, MOST_NS);
+    assert_true(rz_pace_spins(&pace, MOST_NS));
+    /* Just too late, every time, is too late. */
+    spun = 0;
+    for (int i = 0; i < 10 * RZ_PACE_PROBE; i++) {
+        spun += rz_pace_spins(&pace, MOST_NS);
+        rz_pace_learn(&pace, MOST_NS + MOST_NS / 2, MOST_NS);
+    }
+    assert_true(spun < 4 * RZ_PACE_PROBE);
+}
+
+static void *wake_later(void *argument)
+{
+    struct place *place = argument;
+    usleep(20000);
+    rz_wake(&place->sleepers, RZ_ALL_RANKS, &place->words[0], 1);
+    return NULL;
+}
+
+static void armed_wait_sleeps_until_its_time(void **state)
+{
+    (void)state;
+    struct place place = {0};
+    struct rz_waiter waiter = waiter_at(&place, 1, SECOND_NS);
+    pthread_t thread;
+    /* Not due for an hour: it sleeps, and is woken all the same. */
+    futex_spy_reset();
+    rz_wait_arm(&waiter, in_seconds(3600));
+    assert_int_equal(pthread_create(&thread, NULL, wake_later, &place), 0);
+    assert_int_equal(rz_wait(&waiter, &place.words[0], 0, in_seconds(50), 0, "come", NULL), RZ_OK);
+    pthread_join(thread, NULL);
+    assert_int_equal(waiter.sleeps, 1);
+    assert_true(atomic_load(&futex_spy()->waits) > 0);
+    /* Due now: it does not sleep, although the past would have it so. */
+    for (int i = 0; i < 10; i++)
+        rz_pace_learn(&waiter.pace, 4 * SECOND_NS, SECOND_NS);
+    futex_spy_reset();
+    place.words[0] = 0;
+    rz_wait_arm(&waiter, 0);
+    assert_int_equal(waiter.armed_ns != 0, 1);
+    rz_wait_arm(&waiter, rz_clock_ns());
+    assert_int_equal(pthread_create(&thread, NULL, wake_later, &place), 0);
+    assert_int_equal(rz_wait(&waiter, &place.words[0], 0, in_seconds(50), 0, "come", NULL), RZ_OK);
+    pthread_join(thread, NULL);
+    assert_int_equal(waiter.sleeps, 1);
+    assert_int_equal(futex_spy()->waits, 0);
+    assert_int_equal(waiter.armed_ns, 0);
+    /* Where spinning is of no use it never does, and the deadline holds. */
+    waiter.spin_ns = 0;
+    rz_wait_arm(&waiter, rz_clock_ns());
+    assert_int_equal(
+        rz_wait(&waiter, &place.words[0], 1, rz_clock_ns() + SECOND_NS / 100, 0, "come", NULL),
+        RZ_E_TIMEOUT);
+    assert_int_equal(waiter.sleeps, 2);
+}
+
 static void spinning_is_for_processes_that_can_all_run_at_once(void **state)
 {
     (void)state;
@@ -307,9 +425,12 @@ int main(void)
         cmocka_unit_test(word_counts_more_than_a_death),
         cmocka_unit_test(interrupted_sleep_goes_on),
         cmocka_unit_test(wake_calls_the_kernel_only_for_a_sleeper_it_may_concern),
+        cmocka_unit_test(alarm_ends_the_sleep),
         cmocka_unit_test(no_wake_is_lost_between_threads),
         cmocka_unit_test(no_wake_is_lost_between_processes),
         cmocka_unit_test(spinning_waiter_does_not_sleep),
+        cmocka_unit_test(waits_spin_as_long_as_that_is_of_use),
+        cmocka_unit_test(armed_wait_sleeps_until_its_time),
         cmocka_unit_test(spinning_is_for_processes_that_can_all_run_at_once),
         cmocka_unit_test(usable_processors_are_those_of_the_affinity_mask),
     };

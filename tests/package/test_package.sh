@@ -88,7 +88,7 @@ cmake --install "$dir/parent/build" --prefix "$dir/parent/installed" >/dev/null
 [ ! -e "$dir/parent/installed/include" ]
 
 say "headers alone"
-for header in rankzero status version; do
+for header in rankzero ring status version; do
     # The variable is for version.h: ISO C forbids a file with macros only.
     printf '#include <rankzero/%s.h>\nextern int alone;\n' "$header" >"$dir/alone.c"
     cp "$dir/alone.c" "$dir/alone.cpp"
