@@ -85,12 +85,19 @@ bool rz_ring_has_room(const struct rz_ring *ring)
     return ring->next < ring->free_until;
 }
 
+/* Who was given up while it was coming stays so when it has come. */
+static bool is_same_owner(uint32_t seat, uint32_t other)
+{
+    return seat >> 2 == other >> 2;
+}
+
 static bool counts(const struct rz_ring *ring, uint32_t rank, uint32_t seat)
 {
     /* relaxed: the producer's own word; for others, one that changes once is as good as the other.
      */
+    const uint32_t evicted = atomic_load_explicit(&ring->tail->evicted[rank], memory_order_relaxed);
     return rank != ring->config.producer && (seat & RZ_SEAT_MASK) != RZ_SEAT_FREE &&
-           seat != atomic_load_explicit(&ring->tail->evicted[rank], memory_order_relaxed);
+           !is_same_owner(seat, evicted);
 }
 
 uint32_t rz_ring_seat(const struct rz_ring *ring, uint32_t rank)
@@ -285,8 +292,9 @@ static void read_words(void *to, const _Atomic uint64_t *from, size_t bytes)
 static bool is_evicted(const struct rz_ring *ring)
 {
     /* acquire: pairs with evict(). */
-    return atomic_load_explicit(&ring->tail->evicted[ring->config.rank], memory_order_acquire) ==
-           ring->seat;
+    return is_same_owner(
+        atomic_load_explicit(&ring->tail->evicted[ring->config.rank], memory_order_acquire),
+        ring->seat);
 }
 
 static int fail_evicted(const struct rz_ring *ring, struct rz_error *err)
@@ -341,8 +349,8 @@ int rz_ring_join(struct rz_ring *ring, uint64_t deadline_ns, struct rz_error *er
     }
     ring->seat = seat | RZ_SEAT_TAKEN;
     ring->next = last + 1;
-    /* relaxed: the store of the seat releases it. */
-    atomic_store_explicit(&cursor->consumed, tail, memory_order_relaxed);
+    /* A producer may sleep on this very cursor: of a consumer that has died, in the same place. */
+    wake_others(ring, &cursor->consumed, tail);
     wake_others(ring, &cursor->seat, ring->seat);
     return RZ_OK;
 }

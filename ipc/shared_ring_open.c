@@ -10,30 +10,7 @@
 
 #include "internal/size_math.h"
 #include "ipc/liveness.h"
-#include "ipc/shared_ring.h"
-
-#define RING_MAGIC UINT64_C(0x3130474E49525A52) /* "RZRING01" */
-
-static struct rz_shared_ring_layout lay_out(const struct rz_shared_ring_shape *shape)
-{
-    const size_t page = rz_segment_page_bytes();
-    struct rz_shared_ring_layout at = {.control = page};
-    at.bells = at.control + rz_round_up(sizeof(struct rz_shared_ring_control), page);
-    at.ring_control = at.bells + (shape->places + 1) * rz_bell_bytes();
-    at.ring_data = at.ring_control + rz_round_up(rz_ring_control_bytes(shape->places + 1), page);
-    at.total =
-        at.ring_data + rz_round_up(rz_ring_data_bytes(shape->slots, shape->record_bytes), page);
-    return at;
-}
-
-static bool is_sound(const struct rz_shared_ring_shape *shape)
-{
-    return shape->magic == RING_MAGIC && shape->first_sequence > 0 && shape->slots > 0 &&
-           (shape->slots & (shape->slots - 1)) == 0 && shape->slots <= RZ_SHARED_RING_SLOTS &&
-           shape->record_bytes > 0 && shape->record_bytes <= RZ_SHARED_RING_RECORD_BYTES &&
-           shape->places > 0 && shape->places <= RZ_SHARED_RING_CONSUMERS &&
-           (shape->flags & ~RZ_SHARED_RING_EVICT) == 0;
-}
+#include "ipc/shared_ring_layout.h"
 
 /* All of it readable, and, for a consumer, its controls writable: a producer writes everything. */
 static int map(rz_shared_ring *ring, struct rz_error *err)
@@ -118,7 +95,7 @@ static int read_options(const struct rz_shared_ring_options *options,
         return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
                        "options: expected those of rz_shared_ring_options_init()");
     *shape = (struct rz_shared_ring_shape){
-        .magic = RING_MAGIC,
+        .magic = RZ_SHARED_RING_MAGIC,
         .first_sequence = mine.first_sequence != 0 ? mine.first_sequence : 1,
         .slots = mine.slots != 0 ? mine.slots : 16,
         .record_bytes = mine.record_bytes,
@@ -126,7 +103,7 @@ static int read_options(const struct rz_shared_ring_options *options,
         .flags = mine.flags,
     };
     *dir = mine.shm_dir != NULL ? mine.shm_dir : "/dev/shm";
-    if (!is_sound(shape))
+    if (!rz_shared_ring_is_sound(shape))
         return rz_fail(err, RZ_E_ARG, RZ_NO_RANK, 0,
                        "options: expected record_bytes of 1 to %u, slots a power of two up to %u, "
                        "consumers up to %u, got %u, %u, %u and flags %#x",
@@ -151,7 +128,7 @@ int rz_shared_ring_create(const struct rz_shared_ring_options *options, const ch
     if (ring == NULL)
         return fail_memory(err);
     ring->shape = shape;
-    ring->at = lay_out(&shape);
+    ring->at = rz_shared_ring_lay_out(&shape);
     status = rz_segment_create(dir, name, ring->at.total, &ring->segment, err);
     if (status == RZ_OK)
         status = map(ring, err);
@@ -188,8 +165,8 @@ static int read_shape(rz_shared_ring *ring, const char *name, struct rz_error *e
 {
     const ssize_t bytes =
         pread(ring->segment.fd, &ring->shape, sizeof ring->shape, (off_t)rz_segment_page_bytes());
-    if (bytes == (ssize_t)sizeof ring->shape && is_sound(&ring->shape)) {
-        ring->at = lay_out(&ring->shape);
+    if (bytes == (ssize_t)sizeof ring->shape && rz_shared_ring_is_sound(&ring->shape)) {
+        ring->at = rz_shared_ring_lay_out(&ring->shape);
         if (ring->at.total == ring->segment.bytes)
             return RZ_OK;
     }

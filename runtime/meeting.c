@@ -67,6 +67,16 @@ static struct layout lay_out(const struct rz_plan *plan)
     return layout;
 }
 
+struct rz_meeting_places rz_meeting_find(const struct rz_plan *plan)
+{
+    const struct layout layout = lay_out(plan);
+    return (struct rz_meeting_places){.control = rz_segment_page_bytes(),
+                                      .bells = layout.bells,
+                                      .ring_control = layout.ring_control,
+                                      .ring_data = layout.ring_data,
+                                      .record_bytes = record_bytes(plan)};
+}
+
 static int map(struct rz_meeting *meeting, size_t offset, size_t bytes, bool writable,
                void **address, struct rz_error *err)
 {

@@ -76,6 +76,14 @@ struct rz_meeting {
     size_t ring_data_offset; /* in the segment */
 };
 
+/* Where things are in the segment of a job with this plan, for who only looks at it: offsets, and
+ * the bytes of the longest record. */
+struct rz_meeting_places {
+    size_t control, bells, ring_control, ring_data;
+    uint32_t record_bytes;
+};
+struct rz_meeting_places rz_meeting_find(const struct rz_plan *plan);
+
 /* A meeting that has not been begun, for rz_meeting_end() and rz_meeting_close(). */
 #define RZ_MEETING_NONE ((struct rz_meeting){.segment = RZ_SEGMENT_NONE})
 

@@ -8,7 +8,7 @@
 RZ_BUILD_PACKAGES="cmake ninja-build gcc libc6-dev pkg-config libopenmpi-dev openmpi-bin libjansson-dev"
 # shellcheck disable=SC2034
 RZ_TEST_PACKAGES="g++ clang clang-format clang-tidy libclang-rt-dev libomp-dev libcmocka-dev python3 python3-venv
-    shellcheck git"
+    shellcheck git spin relacy-dev"
 
 heading() {
     printf '\n==> %s\n' "$*"

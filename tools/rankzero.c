@@ -16,6 +16,7 @@ static const char help[] =
     "  rankzero sample LOGITS.npy [options]   draw ids from logits in a file\n"
     "  rankzero bench sample [options]        how fast that is here\n"
     "  rankzero doctor [--json]               what this machine has, and what would be used\n"
+    "  rankzero ring inspect NAME             how the ring of a running job is doing\n"
     "  rankzero --version\n"
     "  rankzero COMMAND --help\n";
 
@@ -26,6 +27,7 @@ static const struct {
     {"sample", rz_command_sample},
     {"bench", rz_command_bench},
     {"doctor", rz_command_doctor},
+    {"ring", rz_command_ring},
 };
 
 /* What was asked for is an answer only if it arrives. */
@@ -54,7 +56,7 @@ int main(int argc, char **argv)
     }
     char text[320];
     snprintf(text, sizeof text,
-             "expected a command, sample, bench or doctor, got '%.200s'; see --help", name);
+             "expected a command, sample, bench, doctor or ring, got '%.200s'; see --help", name);
     rz_say("rankzero", 0, text);
     return RZ_EXIT_USAGE;
 }
