@@ -162,27 +162,6 @@ class SharedRing(RingTest):
                 self.refused(1, self.path("changed"), says=says)
 
 
-class Bench(RingTest):
-    def test_each_way_is_timed_and_nothing_is_left(self):
-        done = self.run_raw([RANKZERO, "bench", "ring", "--quick", "--csv"])
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-        head, *lines = [line.split(",") for line in done.stdout.splitlines()]
-        self.assertEqual(head[:4], ["way", "bytes", "pause_us", "trips"])
-        ways = ["cache-line", "ring", "pipe", "mqueue"]
-        self.assertEqual([line[0] for line in lines], ways * 4)
-        for line in lines:
-            times = [int(word) for word in line[4:]]
-            self.assertEqual(times, sorted(times))
-            self.assertGreater(times[0], 0)
-        self.expect_nothing_left()
-
-    def test_command_lines(self):
-        done = self.run_raw([RANKZERO, "bench", "ring", "--what"])
-        self.assertEqual((done.returncode, done.stdout), (2, ""))
-        done = self.run_raw([RANKZERO, "bench", "ring", "--help"])
-        self.assertEqual((done.returncode, done.stderr), (0, ""))
-
-
 class Refusals(RingTest):
     def write(self, content):
         with open(self.path("file"), "wb") as file:
