@@ -223,7 +223,7 @@ static int repeat_all(struct cases *cases, struct rz_complaint *complaint)
     const uint32_t repeats = cases->options->repeats;
     uint64_t done = 0;
     int status = RZ_EXIT_OK;
-    rz_progress_start(&progress, (uint64_t)cases->count * repeats, &no_output);
+    rz_progress_start(&progress, (uint64_t)cases->count * repeats, "times", &no_output);
     for (uint32_t r = 0; r < repeats; r++)
         for (unsigned c = 0; c < cases->count && status == RZ_EXIT_OK; c++) {
             if (rz_stop_requested() == 0)

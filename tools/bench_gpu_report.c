@@ -183,6 +183,6 @@ int rz_bench_gpu_report(const struct rz_bench_gpu_results *results, struct rz_co
                                        .results = results->list,
                                        .count = results->count,
                                        .size = sizeof *results->list};
-    return rz_bench_write(results->options, &list, head_of(results), write_table, results,
+    return rz_bench_write(&results->options->sinks, &list, head_of(results), write_table, results,
                           complaint);
 }

@@ -52,47 +52,12 @@ static const struct option known_options[] = {
     {0},
 };
 
-/* One word of a list that is separated by commas; `text` moves on to the next, or to NULL. Words
- * that do not fit are cut, and so are none that is known. */
-static void next_word(const char **text, char word[64])
-{
-    const size_t length = strcspn(*text, ",");
-    snprintf(word, 64, "%.*s", (int)(length < 63 ? length : 63), *text);
-    *text = (*text)[length] == ',' ? *text + length + 1 : NULL;
-}
-
-/* The set of the words of `text`, each of which is one of `words`. */
-static int set_words(const char *option, const char *text, const char *const *words, unsigned *set,
-                     struct rz_complaint *complaint)
-{
-    *set = 0;
-    while (text != NULL) {
-        char word[64];
-        next_word(&text, word);
-        unsigned i = 0;
-        while (words[i] != NULL && strcmp(words[i], word) != 0)
-            i++;
-        if (words[i] != NULL) {
-            *set |= 1u << i;
-            continue;
-        }
-        char expected[256] = "";
-        for (i = 0; words[i] != NULL; i++) {
-            const size_t used = strlen(expected);
-            snprintf(expected + used, sizeof expected - used, "%s%s", i > 0 ? ", " : "", words[i]);
-        }
-        return rz_complain(complaint, RZ_EXIT_USAGE, "--%s: expected some of %s, got '%s'", option,
-                           expected, word);
-    }
-    return RZ_EXIT_OK;
-}
-
 static int set_filters(const char *text, unsigned *set, struct rz_complaint *complaint)
 {
     const char *names[RZ_BENCH_FILTERS + 1] = {NULL};
     for (size_t i = 0; i < RZ_BENCH_FILTERS; i++)
         names[i] = rz_bench_filters[i].name;
-    return set_words("filter", text, names, set, complaint);
+    return rz_option_words("filter", text, names, set, complaint);
 }
 
 static int set_backends(const char *text, struct rz_bench_options *options,
@@ -101,37 +66,7 @@ static int set_backends(const char *text, struct rz_bench_options *options,
     options->every_backend = strcmp(text, "all") == 0;
     if (options->every_backend)
         return RZ_EXIT_OK;
-    return set_words("backend", text, rz_backend_words, &options->backends, complaint);
-}
-
-static int set_whole(const char *option, const char *text, uint32_t high, uint32_t *number,
-                     struct rz_complaint *complaint)
-{
-    uint64_t whole;
-    if (!rz_number_whole(text, high, &whole) || whole < 1)
-        return rz_complain(complaint, RZ_EXIT_USAGE,
-                           "--%s: expected a whole number from 1 to %u, got '%.200s'", option, high,
-                           text);
-    *number = (uint32_t)whole;
-    return RZ_EXIT_OK;
-}
-
-/* Numbers from 1 to `high`, separated by commas: at most `room`. */
-static int set_numbers(const char *option, const char *text, uint32_t high, uint32_t room,
-                       uint32_t *numbers, uint32_t *count, struct rz_complaint *complaint)
-{
-    *count = 0;
-    while (text != NULL) {
-        char word[64];
-        next_word(&text, word);
-        if (*count == room)
-            return rz_complain(complaint, RZ_EXIT_USAGE,
-                               "--%s: expected at most %u numbers, got more", option, room);
-        const int status = set_whole(option, word, high, &numbers[(*count)++], complaint);
-        if (status != RZ_EXIT_OK)
-            return status;
-    }
-    return RZ_EXIT_OK;
+    return rz_option_words("backend", text, rz_backend_words, &options->backends, complaint);
 }
 
 static int set_device(const char *text, uint32_t *device, struct rz_complaint *complaint)
@@ -146,54 +81,33 @@ static int set_device(const char *text, uint32_t *device, struct rz_complaint *c
     return RZ_EXIT_OK;
 }
 
-static int set_sink(const char *option, const char *path, struct rz_bench_sink *sink,
-                    struct rz_complaint *complaint)
-{
-    if (path != NULL && path[0] == '\0')
-        return rz_complain(complaint, RZ_EXIT_USAGE,
-                           "--%s=FILE: expected the name of a file, got none", option);
-    *sink = (struct rz_bench_sink){.wanted = true, .path = path};
-    return RZ_EXIT_OK;
-}
-
 static int set_option(int which, const char *text, struct rz_bench_options *options,
                       struct rz_complaint *complaint)
 {
     switch (which) {
     case 'h': options->help = true; return RZ_EXIT_OK;
-    case OPTION_KIND: return set_words("kind", text, rz_bench_kinds, &options->kinds, complaint);
+    case OPTION_KIND:
+        return rz_option_words("kind", text, rz_bench_kinds, &options->kinds, complaint);
     case OPTION_FILTER: return set_filters(text, &options->filters, complaint);
-    case OPTION_DTYPE: return set_words("dtype", text, rz_dtype_words, &options->dtypes, complaint);
+    case OPTION_DTYPE:
+        return rz_option_words("dtype", text, rz_dtype_words, &options->dtypes, complaint);
     case OPTION_BACKEND: return set_backends(text, options, complaint);
     case OPTION_VOCAB:
-        return set_numbers("vocab", text, RZ_MAX_VOCAB, RZ_BENCH_MAX_VOCABS, options->vocabs,
-                           &options->vocab_count, complaint);
+        return rz_option_numbers("vocab", text, RZ_MAX_VOCAB, RZ_BENCH_MAX_VOCABS, options->vocabs,
+                                 &options->vocab_count, complaint);
     case OPTION_BATCH:
-        return set_numbers("batch", text, RZ_MAX_ROWS - 1, RZ_BENCH_MAX_BATCHES, options->batches,
-                           &options->batch_count, complaint);
+        return rz_option_numbers("batch", text, RZ_MAX_ROWS - 1, RZ_BENCH_MAX_BATCHES,
+                                 options->batches, &options->batch_count, complaint);
     case OPTION_STAGES: options->stages = true; return RZ_EXIT_OK;
     case OPTION_DEVICE: return set_device(text, &options->device, complaint);
-    case OPTION_ROWS: return set_whole("rows", text, RZ_MAX_ROWS, &options->rows, complaint);
+    case OPTION_ROWS: return rz_option_whole("rows", text, RZ_MAX_ROWS, &options->rows, complaint);
     case OPTION_REPEATS:
-        return set_whole("repeats", text, RZ_BENCH_MAX_REPEATS, &options->repeats, complaint);
+        return rz_option_whole("repeats", text, RZ_BENCH_MAX_REPEATS, &options->repeats, complaint);
     case OPTION_LOGITS: options->logits_path = text; return RZ_EXIT_OK;
-    case OPTION_JSON: return set_sink("json", text, &options->json, complaint);
-    case OPTION_CSV: return set_sink("csv", text, &options->csv, complaint);
-    default: return set_words("against", text, rz_bench_peers, &options->peers, complaint);
+    case OPTION_JSON: return rz_option_sink("json", text, &options->sinks.json, complaint);
+    case OPTION_CSV: return rz_option_sink("csv", text, &options->sinks.csv, complaint);
+    default: return rz_option_words("against", text, rz_bench_peers, &options->peers, complaint);
     }
-}
-
-static int complain_option(int which, char **argv, struct rz_complaint *complaint)
-{
-    const char *word = argv[optind - 1];
-    if (which == ':')
-        return rz_complain(complaint, RZ_EXIT_USAGE, "%.200s: expected a value, got none", word);
-    if (optopt > 255 || optopt == 'h')
-        return rz_complain(complaint, RZ_EXIT_USAGE, "%.200s: expected no value, got one", word);
-    if (optopt != 0)
-        return rz_complain(complaint, RZ_EXIT_USAGE, "-%c: unknown option; see --help", optopt);
-    return rz_complain(complaint, RZ_EXIT_USAGE, "%.200s: unknown or ambiguous option; see --help",
-                       word);
 }
 
 /* What times a GPU has other options than what times a processor. */
@@ -241,12 +155,8 @@ static int check_together(struct rz_bench_options *options, struct rz_complaint 
     if ((options->kinds & file) == 0 && options->logits_path != NULL)
         return rz_complain(complaint, RZ_EXIT_USAGE,
                            "--logits: expected file among the kinds of --kind");
-    if (options->json.wanted && options->csv.wanted && options->json.path == NULL &&
-        options->csv.path == NULL)
-        return rz_complain(complaint, RZ_EXIT_USAGE,
-                           "--json, --csv: expected one of them on stdout, got both: give the "
-                           "other a file, --csv=FILE");
-    return check_gpu(options, complaint);
+    const int status = rz_option_sinks_check(&options->sinks, complaint);
+    return status == RZ_EXIT_OK ? check_gpu(options, complaint) : status;
 }
 
 static int parse(int argc, char **argv, struct rz_bench_options *options,
@@ -257,7 +167,7 @@ static int parse(int argc, char **argv, struct rz_bench_options *options,
     int which;
     while ((which = getopt_long(argc, argv, ":h", known_options, NULL)) != -1) {
         const int status = which == '?' || which == ':'
-                               ? complain_option(which, argv, complaint)
+                               ? rz_option_complain(which, argv, complaint)
                                : set_option(which, optarg, options, complaint);
         if (status != RZ_EXIT_OK || options->help)
             return status;

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tools/complaint.h"
+#include "tools/option_values.h"
 
 enum { RZ_BENCH_MAX_VOCABS = 16, RZ_BENCH_MAX_BATCHES = 16, RZ_BENCH_MAX_REPEATS = 1000 };
 
@@ -25,12 +25,6 @@ enum rz_bench_peer_kind { RZ_BENCH_TORCH, RZ_BENCH_LLAMA, RZ_BENCH_FLASHINFER, R
 enum { RZ_BENCH_PEERS = 4 };
 
 extern const char *const rz_bench_peers[RZ_BENCH_PEERS + 1]; /* by enum rz_bench_peer_kind, NULL */
-
-/* Where one form of the results goes. */
-struct rz_bench_sink {
-    bool wanted;
-    const char *path; /* NULL: stdout, in place of the table */
-};
 
 struct rz_bench_options {
     bool help;
@@ -50,8 +44,7 @@ struct rz_bench_options {
     uint32_t batch_count;
     uint32_t batches[RZ_BENCH_MAX_BATCHES];
     const char *logits_path; /* NULL: no file */
-    struct rz_bench_sink json;
-    struct rz_bench_sink csv;
+    struct rz_bench_sinks sinks;
 };
 
 /* rz_bench_options_parse - read `argv`, whose first entry is the subcommand's name. Paths point

@@ -219,5 +219,6 @@ int rz_bench_report(const struct rz_bench_options *options, const struct rz_benc
                                        .results = results->list,
                                        .count = results->count,
                                        .size = sizeof *results->list};
-    return rz_bench_write(options, &list, head_of(results), write_table, results, complaint);
+    return rz_bench_write(&options->sinks, &list, head_of(results), write_table, results,
+                          complaint);
 }

@@ -289,7 +289,7 @@ static int repeat_all(struct run *run, struct rz_complaint *complaint)
 {
     struct rz_output no_output = {0};
     struct rz_progress progress;
-    rz_progress_start(&progress, group_draws(run), &no_output);
+    rz_progress_start(&progress, group_draws(run), "draws", &no_output);
     uint64_t done = 0;
     int status = RZ_EXIT_OK;
     for (uint32_t repeat = 0; repeat < run->options->repeats && status == RZ_EXIT_OK; repeat++) {

@@ -98,19 +98,19 @@ static int report(const char *path, const struct rz_bench_list *list, const json
     return finish(file, path != NULL ? path : "stdout", complaint);
 }
 
-int rz_bench_write(const struct rz_bench_options *options, const struct rz_bench_list *list,
+int rz_bench_write(const struct rz_bench_sinks *sinks, const struct rz_bench_list *list,
                    json_t *head, void (*write_table)(const void *context), const void *context,
                    struct rz_complaint *complaint)
 {
-    const bool table = !(options->csv.wanted && options->csv.path == NULL) &&
-                       !(options->json.wanted && options->json.path == NULL);
+    const bool table = !(sinks->csv.wanted && sinks->csv.path == NULL) &&
+                       !(sinks->json.wanted && sinks->json.path == NULL);
     int status = RZ_EXIT_OK;
     if (head == NULL || !add_results(head, list))
         status = rz_complain_memory(complaint);
-    if (status == RZ_EXIT_OK && options->csv.wanted)
-        status = report(options->csv.path, list, NULL, complaint);
-    if (status == RZ_EXIT_OK && options->json.wanted)
-        status = report(options->json.path, list, head, complaint);
+    if (status == RZ_EXIT_OK && sinks->csv.wanted)
+        status = report(sinks->csv.path, list, NULL, complaint);
+    if (status == RZ_EXIT_OK && sinks->json.wanted)
+        status = report(sinks->json.path, list, head, complaint);
     json_decref(head);
     if (status != RZ_EXIT_OK || !table)
         return status;

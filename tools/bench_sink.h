@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#include "tools/bench_options.h"
+#include "tools/option_values.h"
 
 struct rz_bench_columns {
     const char *const *names; /* [count] first of texts, then of whole numbers, then of others */
@@ -24,10 +24,10 @@ struct rz_bench_list {
 
 struct json_t;
 
-/* rz_bench_write - what `options` asks for: CSV, JSON, and, unless one of them goes to stdout, the
+/* rz_bench_write - what `sinks` asks for: CSV, JSON, and, unless one of them goes to stdout, the
  * table that write_table() prints. `head` is a JSON object that "results" is added to, and owned
  * here; NULL: out of memory. */
-int rz_bench_write(const struct rz_bench_options *options, const struct rz_bench_list *list,
+int rz_bench_write(const struct rz_bench_sinks *sinks, const struct rz_bench_list *list,
                    struct json_t *head, void (*write_table)(const void *context),
                    const void *context, struct rz_complaint *complaint);
 

@@ -18,9 +18,10 @@ enum {
     MAX_HELD = 64 << 20, /* bytes of ids that wait for the end of a run on a terminal */
 };
 
-void rz_progress_start(struct rz_progress *progress, uint64_t total, struct rz_output *output)
+void rz_progress_start(struct rz_progress *progress, uint64_t total, const char *what,
+                       struct rz_output *output)
 {
-    *progress = (struct rz_progress){.total = total, .started_ns = rz_clock_ns()};
+    *progress = (struct rz_progress){.what = what, .total = total, .started_ns = rz_clock_ns()};
     progress->on = isatty(STDERR_FILENO);
     if (progress->on && isatty(STDOUT_FILENO))
         progress->on = output->text == NULL ||
@@ -41,14 +42,15 @@ static void group_digits(uint64_t number, char text[32])
     text[n] = '\0';
 }
 
-void rz_progress_format(uint64_t done, uint64_t total, double seconds, char text[128])
+void rz_progress_format(uint64_t done, uint64_t total, const char *what, double seconds,
+                        char text[128])
 {
     char done_text[32], total_text[32], rate_text[32];
     const double rate = seconds > 0 ? (double)done / seconds : 0;
     group_digits(done, done_text);
     group_digits(total, total_text);
     group_digits((uint64_t)rate, rate_text);
-    const int length = snprintf(text, 128, "  %s of %s draws  %d%%  %s/s", done_text, total_text,
+    const int length = snprintf(text, 128, "  %s of %s %s  %d%%  %s/s", done_text, total_text, what,
                                 (int)(100.0 * (double)done / (double)total), rate_text);
     if (rate > 0 && length > 0 && length < 128)
         snprintf(text + length, (size_t)(128 - length), "  %.1f s left",
@@ -63,7 +65,8 @@ void rz_progress_update(struct rz_progress *progress, uint64_t done)
     if (now - progress->started_ns < FIRST_NS || now - progress->updated_ns < PERIOD_NS)
         return;
     char text[128];
-    rz_progress_format(done, progress->total, (double)(now - progress->started_ns) * 1e-9, text);
+    rz_progress_format(done, progress->total, progress->what,
+                       (double)(now - progress->started_ns) * 1e-9, text);
     fprintf(stderr, "\r%s\033[K", text);
     fflush(stderr);
     progress->updated_ns = now;

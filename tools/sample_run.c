@@ -172,7 +172,7 @@ static int draw_all(struct run *run)
 {
     struct rz_progress progress = {0};
     if (run->output != NULL)
-        rz_progress_start(&progress, run->input->draws, run->output);
+        rz_progress_start(&progress, run->input->draws, "draws", run->output);
 
     struct rz_sample_cursor cursor = {0};
     uint64_t done = 0;

@@ -214,9 +214,9 @@ static void progress_has_rate_and_time_left(void **state)
 {
     (void)state;
     char text[128];
-    rz_progress_format(412000, 1000000, 2.0, text);
+    rz_progress_format(412000, 1000000, "draws", 2.0, text);
     assert_string_equal(text, "  412,000 of 1,000,000 draws  41%  206,000/s  2.9 s left");
-    rz_progress_format(0, 999, 0, text);
+    rz_progress_format(0, 999, "draws", 0, text);
     assert_string_equal(text, "  0 of 999 draws  0%  0/s");
 }
 
