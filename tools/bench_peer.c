@@ -47,8 +47,7 @@ static bool holds_script(const char *folder, const char *script)
     return access(path, R_OK) == 0;
 }
 
-/* The source tree: a folder above this program, or the working directory. */
-static bool find_root(const char *script, char root[PATH_MAX])
+bool rz_bench_find_root(const char *script, char root[PATH_MAX])
 {
     const ssize_t length = readlink("/proc/self/exe", root, PATH_MAX - 1);
     root[length > 0 ? length : 0] = '\0';
@@ -166,7 +165,7 @@ static int find_and_start(enum rz_bench_peer_kind kind, bool on_gpu, struct rz_b
 {
     *peer = (struct rz_bench_peer){.script = on_gpu ? gpu_script : known[kind].script};
     char root[PATH_MAX], python[PATH_MAX + 64], script[PATH_MAX + 64];
-    if (!find_root(peer->script, root))
+    if (!rz_bench_find_root(peer->script, root))
         return rz_complain(complaint, RZ_EXIT_FAILED,
                            "expected %s in a folder above this program or in the working "
                            "directory, found none",

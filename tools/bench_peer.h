@@ -15,6 +15,7 @@
 #ifndef RZ_TOOLS_BENCH_PEER_H
 #define RZ_TOOLS_BENCH_PEER_H
 
+#include <limits.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -38,6 +39,10 @@ struct rz_bench_peer {
     /* "BACKEND/FILTER", what can be timed; in `line` */
     const char *names[RZ_BENCH_MAX_PEER_NAMES];
 };
+
+/* rz_bench_find_root - the source tree, which `script` is in: a folder above this program, or the
+ * working directory. */
+bool rz_bench_find_root(const char *script, char root[PATH_MAX]);
 
 /* rz_bench_peers_start - those that `options` asks for, in a list by enum rz_bench_peer_kind: find
  * the script and a Python, and start it. One that is missing is said on stderr, left out, and not

@@ -15,6 +15,7 @@ static const char help[] =
     "\n"
     "  rankzero sample LOGITS.npy [options]   draw ids from logits in a file\n"
     "  rankzero bench sample [options]        how fast that is here\n"
+    "  rankzero bench ring [options]          how long a record takes from process to process\n"
     "  rankzero doctor [--json]               what this machine has, and what would be used\n"
     "  rankzero ring inspect NAME             how the ring of a running job is doing\n"
     "  rankzero --version\n"
