@@ -45,7 +45,7 @@ struct scene {
     char *record; /* a buffer for one, which each process has of its own */
     uint32_t clock_ns;
     uint32_t warm_up; /* rounds before those that count */
-    uint32_t batches; /* after them */
+    uint32_t batches; /* after them; 0: none */
 };
 
 uint32_t rz_ring_clock_ns(void)
@@ -251,7 +251,7 @@ static double read_ns(const struct scene *scene, uint32_t *samples)
     if (scene->c->measure == RZ_RING_THROUGHPUT)
         return (double)scene->board->total_ns;
     memcpy(samples, scene->board->samples, count * sizeof *samples);
-    if (scene->c->measure == RZ_RING_ROUND_TRIP)
+    if (scene->c->measure == RZ_RING_ROUND_TRIP && scene->batches > 0)
         return rz_ring_median(scene->board->batches, scene->batches) / (double)BATCH;
     return rz_ring_median(samples, count);
 }
@@ -260,7 +260,8 @@ int rz_ring_time_link(const struct rz_ring_case *c, uint32_t clock_ns, uint32_t 
                       double *ns, struct rz_complaint *complaint)
 {
     const struct rz_link_way *way = rz_ring_link_ways[c->way];
-    const uint32_t batches = c->rounds / BATCH + 1;
+    /* For what sleeps the clock is nothing, and a batch is long enough to be disturbed. */
+    const uint32_t batches = way->spins ? c->rounds / BATCH + 1 : 0;
     struct scene scene = {.c = c,
                           .clock_ns = clock_ns,
                           .warm_up = c->rounds / 10 + 1,
