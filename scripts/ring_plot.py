@@ -10,6 +10,7 @@ WAYS = {
     "pipe": ("pipe", "#b8c4d6"),
     "mqueue": ("message queue", "#8a6d3b"),
     "nano": ("nano-vLLM's way", "#e0a030"),
+    "mpi": ("MPI_Bcast", "#c1121f"),
 }
 QUANTILES = {
     "p1_ns": 0.01, "p5_ns": 0.05, "p10_ns": 0.1, "p25_ns": 0.25, "p50_ns": 0.5, "p75_ns": 0.75,

@@ -10,6 +10,9 @@
 #include "tools/bench_ring.h"
 #include "tools/bench_run.h"
 #include "tools/commands.h"
+#include "tools/launch.h"
+#include "tools/mpi_bcast.h"
+#include "tools/mpi_ranks.h"
 #include "tools/say.h"
 #include "tools/stop.h"
 
@@ -57,22 +60,42 @@ static int bench_sample(int argc, char **argv)
     return end("rankzero bench sample", status, &complaint);
 }
 
+static int measure_ring(const struct rz_ring_options *options, struct rz_complaint *complaint)
+{
+    struct rz_ring_results results;
+    int status = rz_ring_run(options, &results, complaint);
+    if (status == RZ_EXIT_OK)
+        status = rz_ring_report(options, &results, complaint);
+    rz_ring_results_free(&results);
+    return status;
+}
+
+/* Under mpirun rank 0 does everything, and the others are there for MPI_Bcast alone. */
 static int bench_ring(int argc, char **argv)
 {
+    static const char prefix[] = "rankzero bench ring";
     struct rz_ring_options options;
     struct rz_complaint complaint;
+    struct rz_launch launch;
     int status = rz_ring_options_parse(argc, argv, &options, &complaint);
     if (status == RZ_EXIT_OK && options.help)
         return print(rz_bench_ring_help);
-    if (status == RZ_EXIT_OK) {
+    if (status == RZ_EXIT_OK)
+        status = rz_launch_begin(prefix, &launch, &complaint);
+    if (status != RZ_EXIT_OK)
+        return end(prefix, status, &complaint);
+    options.under_mpi = launch.mpi;
+    if (launch.rank > 0) {
+        rz_mpi_bcast_serve();
+    } else {
         rz_stop_install();
-        struct rz_ring_results results;
-        status = rz_ring_run(&options, &results, &complaint);
-        if (status == RZ_EXIT_OK)
-            status = rz_ring_report(&options, &results, &complaint);
-        rz_ring_results_free(&results);
+        status = measure_ring(&options, &complaint);
+        if (launch.mpi)
+            rz_mpi_bcast_end();
     }
-    return end("rankzero bench ring", status, &complaint);
+    if (launch.mpi)
+        rz_mpi_ranks_end();
+    return end(prefix, status, &complaint);
 }
 
 int rz_command_bench(int argc, char **argv)

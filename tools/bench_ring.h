@@ -21,7 +21,7 @@ enum { RZ_RING_MEASURES = 3 };
 
 extern const char *const rz_ring_measures[RZ_RING_MEASURES + 1]; /* NULL at the end */
 
-/* By what way. Those behind the pipes are no links of ours. */
+/* By what way. The first are links of bench_link.h. */
 enum rz_ring_way_kind {
     RZ_RING_LINE,
     RZ_RING_SPIN,
@@ -29,9 +29,11 @@ enum rz_ring_way_kind {
     RZ_RING_PIPE,
     RZ_RING_MQUEUE,
     RZ_RING_NANO,
+    RZ_RING_MPI,
 };
 
-enum { RZ_RING_LINKS = RZ_RING_NANO, RZ_RING_WAYS = RZ_RING_NANO + 1 };
+#define RZ_RING_LINKS RZ_RING_NANO /* so many ways are links */
+#define RZ_RING_WAYS (RZ_RING_MPI + 1)
 
 extern const char *const rz_ring_ways[RZ_RING_WAYS + 1];                 /* NULL at the end */
 extern const struct rz_link_way *const rz_ring_link_ways[RZ_RING_LINKS]; /* by the same */
@@ -42,6 +44,7 @@ struct rz_ring_options {
     uint32_t size_count, sizes[RZ_RING_MAX_SIZES];
     uint32_t consumers_count, consumers[RZ_LINK_MAX_RECEIVERS];
     uint32_t rounds, repeats;
+    bool under_mpi; /* not from the command line: mpirun started us, and we are rank 0 */
     struct rz_bench_sinks sinks;
 };
 

@@ -26,7 +26,7 @@ struct rz_ring_case {
 uint32_t rz_ring_clock_ns(void);
 
 /* rz_ring_time_link - by processes of ours: `samples` of a latency, [rounds * consumers], and *ns:
- * of a throughput, all of it; of one way, the median; of round trips, one of them, the median of
+ * of a throughput, all of it; of a latency the median, but of round trips of what spins that of
  * batches in which nobody looks at the clock. RZ_EXIT_FAILED also where the way does not exist
  * here. */
 int rz_ring_time_link(const struct rz_ring_case *c, uint32_t clock_ns, uint32_t *samples,

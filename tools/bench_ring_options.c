@@ -12,7 +12,7 @@ enum { LEAST_BYTES = 8, MOST_BYTES = 1 << 20 };
 const char *const rz_ring_measures[RZ_RING_MEASURES + 1] = {"round-trip", "one-way", "throughput",
                                                             NULL};
 const char *const rz_ring_ways[RZ_RING_WAYS + 1] = {"line",   "ring-spin", "ring-sleep", "pipe",
-                                                    "mqueue", "nano",      NULL};
+                                                    "mqueue", "nano",      "mpi",        NULL};
 
 const char rz_bench_ring_help[] =
     "Time how a record gets from one process to others: through rankzero's ring, and by other "
@@ -30,7 +30,8 @@ const char rz_bench_ring_help[] =
     "                    ring, waiting by spinning; ring-sleep: the ring, waiting by sleeping;\n"
     "                    pipe, mqueue: a pipe, or a POSIX message queue, for each consumer; nano:\n"
     "                    as nano-vLLM does it (bench/nano_shm.py: Python's SharedMemory, pickle\n"
-    "                    and Event), round-trip alone, with python3 (all)\n"
+    "                    and Event), round-trip alone, with python3; mpi: MPI_Bcast, round-trip\n"
+    "                    alone, under mpirun --bind-to none -np 2 (all)\n"
     "  --bytes N,...     of a record, 4 for an id, 8 at least (16,64,256,1024,4096,16384)\n"
     "  --consumers N,... for one-way and throughput (1,2,4,7)\n"
     "\n"

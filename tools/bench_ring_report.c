@@ -172,7 +172,11 @@ static json_t *head_of(const struct rz_ring_results *results)
 
 static const char *label_of(enum rz_ring_way_kind way)
 {
-    return way == RZ_RING_NANO ? "nano-vLLM's way" : rz_ring_link_ways[way]->label;
+    switch (way) {
+    case RZ_RING_NANO: return "nano-vLLM's way";
+    case RZ_RING_MPI: return "MPI_Bcast";
+    default: return rz_ring_link_ways[way]->label;
+    }
 }
 
 static void format_or_dash(double number, char text[16])

@@ -8,6 +8,7 @@
 #include "tools/bench_ring.h"
 #include "tools/bench_ring_case.h"
 #include "tools/bench_team.h"
+#include "tools/mpi_bcast.h"
 #include "tools/progress.h"
 #include "tools/say.h"
 #include "tools/stop.h"
@@ -49,7 +50,7 @@ static void say_left_out(enum rz_ring_way_kind way, const char *why)
 /* What no machine does, and nobody has asked for. */
 static bool exists(enum rz_ring_measure measure, enum rz_ring_way_kind way, uint32_t bytes)
 {
-    if (way == RZ_RING_NANO)
+    if (way >= RZ_RING_LINKS)
         return measure == RZ_RING_ROUND_TRIP;
     const struct rz_link_way *link = rz_ring_link_ways[way];
     return (measure != RZ_RING_THROUGHPUT || link->queues) && bytes <= link->most_bytes;
@@ -57,7 +58,7 @@ static bool exists(enum rz_ring_measure measure, enum rz_ring_way_kind way, uint
 
 static bool has_processors(const struct run *run, enum rz_ring_way_kind way, uint32_t consumers)
 {
-    return way == RZ_RING_NANO || !rz_ring_link_ways[way]->spins ||
+    return way >= RZ_RING_LINKS || !rz_ring_link_ways[way]->spins ||
            1 + consumers <= run->results->processors;
 }
 
@@ -67,7 +68,7 @@ static uint32_t rounds_of(const struct run *run, enum rz_ring_measure measure,
     uint32_t rounds = run->options->rounds;
     if (way == RZ_RING_NANO)
         rounds /= NANO_SHARE;
-    else if (measure != RZ_RING_THROUGHPUT && !rz_ring_link_ways[way]->spins)
+    else if (way < RZ_RING_LINKS && measure != RZ_RING_THROUGHPUT && !rz_ring_link_ways[way]->spins)
         rounds /= SLEEPERS_SHARE;
     if (measure == RZ_RING_THROUGHPUT && rounds > MOST_STREAMED / bytes)
         rounds = MOST_STREAMED / bytes;
@@ -172,6 +173,28 @@ static double one_way(enum rz_ring_measure measure, double ns)
     return measure == RZ_RING_ROUND_TRIP ? ns / 2 : ns;
 }
 
+static int time_mpi(const struct run *run, struct rz_ring_case *c, uint32_t *samples,
+                    struct rz_complaint *complaint)
+{
+    if (!run->options->under_mpi)
+        return rz_complain(complaint, RZ_EXIT_FAILED, "expected to be started by mpirun");
+    return rz_mpi_bcast_time(c->bytes, c->rounds, samples, complaint);
+}
+
+/* Samples, and what stands for them. */
+static int time_way(const struct run *run, struct rz_ring_case *c, uint32_t *samples,
+                    struct rz_complaint *complaint)
+{
+    double *ns = &c->ns[c->repeats];
+    if (c->way < RZ_RING_LINKS)
+        return rz_ring_time_link(c, run->results->clock_ns, samples, ns, complaint);
+    const int status = c->way == RZ_RING_NANO ? rz_ring_time_nano(c, samples, complaint)
+                                              : time_mpi(run, c, samples, complaint);
+    if (status == RZ_EXIT_OK)
+        *ns = rz_ring_median(samples, c->rounds);
+    return status;
+}
+
 static int time_latency(struct run *run, struct rz_ring_case *c, struct rz_complaint *complaint)
 {
     const uint32_t clock_ns = run->results->clock_ns;
@@ -184,19 +207,13 @@ static int time_latency(struct run *run, struct rz_ring_case *c, struct rz_compl
             return status;
     }
     uint32_t *mine = c->samples + c->count;
-    double *ns = &c->ns[c->repeats];
-    int status;
-    if (c->way == RZ_RING_NANO) {
-        status = rz_ring_time_nano(c, mine, complaint);
-        *ns = status == RZ_EXIT_OK ? rz_ring_median(mine, samples) : 0.0;
-    } else {
-        status = rz_ring_time_link(c, clock_ns, mine, ns, complaint);
-    }
+    const int status = time_way(run, c, mine, complaint);
     if (status != RZ_EXIT_OK)
         return status;
     c->count += samples;
-    c->ratio[c->repeats] =
-        line_ns > 0.0 ? one_way(c->measure, *ns) / one_way(RZ_RING_ROUND_TRIP, line_ns) : -1.0;
+    c->ratio[c->repeats] = line_ns > 0.0 ? one_way(c->measure, c->ns[c->repeats]) /
+                                               one_way(RZ_RING_ROUND_TRIP, line_ns)
+                                         : -1.0;
     return RZ_EXIT_OK;
 }
 
@@ -213,7 +230,7 @@ static int time_case(struct run *run, struct rz_ring_case *c, struct rz_complain
         return RZ_EXIT_OK;
     }
     if (c->repeats > 0 || rz_stop_requested() != 0 ||
-        (c->way != RZ_RING_NANO && c->way != RZ_RING_MQUEUE))
+        (c->way < RZ_RING_LINKS && c->way != RZ_RING_MQUEUE))
         return status;
     say_left_out(c->way, complaint->text);
     for (size_t i = 0; i < run->count; i++)

@@ -143,6 +143,22 @@ class Results(RingBenchTest):
         rows = list(csv.DictReader(io.StringIO(done.stdout)))
         self.assertEqual([(r["way"], r["bytes"]) for r in rows], [("pipe", "64"), ("pipe", "128")])
 
+    def test_without_mpirun_mpi_is_left_out(self):
+        done = self.bench(*SMALL, "--way", "mpi", "--csv")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("mpi is left out: expected to be started by mpirun", done.stderr)
+
+    @command.needs_mpi
+    def test_under_mpirun_broadcasts_are_measured(self):
+        args = ["--way", "mpi,pipe", "--measure", "round-trip", "--bytes", "64,128", "--csv"]
+        words = [os.environ["MPIRUN"], "-np", 2, RANKZERO, "bench", "ring", *SMALL, *args]
+        done = self.run_raw(words, env=command.hasty_mpi())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = list(csv.DictReader(io.StringIO(done.stdout)))
+        got = [(r["way"], r["bytes"], r["samples"]) for r in rows]
+        expected = [(w, b, n) for b in ("64", "128") for w, n in (("pipe", "4"), ("mpi", "40"))]
+        self.assertEqual(got, expected)
+
     def test_json_has_the_columns_of_the_csv_and_figures(self):
         report = json.loads(self.good("--way", "pipe", "--bytes", 64, "--consumers", 1, "--json"))
         self.assertEqual([r["measure"] for r in report["results"]], ["round-trip", "one-way", "throughput"])
