@@ -10,5 +10,6 @@ int rz_command_sample(int argc, char **argv);
 int rz_command_bench(int argc, char **argv);
 int rz_command_doctor(int argc, char **argv);
 int rz_command_ring(int argc, char **argv);
+int rz_command_top(int argc, char **argv);
 
 #endif

@@ -18,6 +18,7 @@ static const char help[] =
     "  rankzero bench ring [options]          how long a record takes from process to process\n"
     "  rankzero doctor [--json]               what this machine has, and what would be used\n"
     "  rankzero ring inspect NAME             how the ring of a running job is doing\n"
+    "  rankzero top NAME                      the same again and again, with rates\n"
     "  rankzero --version\n"
     "  rankzero COMMAND --help\n";
 
@@ -25,10 +26,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"sample", rz_command_sample},
-    {"bench", rz_command_bench},
-    {"doctor", rz_command_doctor},
-    {"ring", rz_command_ring},
+    {"sample", rz_command_sample}, {"bench", rz_command_bench}, {"doctor", rz_command_doctor},
+    {"ring", rz_command_ring},     {"top", rz_command_top},
 };
 
 /* What was asked for is an answer only if it arrives. */
@@ -57,7 +56,8 @@ int main(int argc, char **argv)
     }
     char text[320];
     snprintf(text, sizeof text,
-             "expected a command, sample, bench, doctor or ring, got '%.200s'; see --help", name);
+             "expected a command, sample, bench, doctor, ring or top, got '%.200s'; see --help",
+             name);
     rz_say("rankzero", 0, text);
     return RZ_EXIT_USAGE;
 }

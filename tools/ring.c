@@ -79,21 +79,11 @@ static int parse(int argc, char **argv, struct request *request, struct rz_compl
     return RZ_EXIT_OK;
 }
 
-static int find(const struct request *request, struct rz_found_segment *found,
-                struct rz_complaint *complaint)
-{
-    if (request->pid != NULL)
-        return rz_ring_find_pid(request->pid, found, complaint);
-    if (strchr(request->name, '/') != NULL)
-        return rz_ring_find_file(request->name, found, complaint);
-    return rz_ring_find_name(request->dir, request->name, found, complaint);
-}
-
 static int inspect(const struct request *request, struct rz_complaint *complaint)
 {
     struct rz_found_segment found;
     struct rz_ring_view view;
-    int status = find(request, &found, complaint);
+    int status = rz_ring_find(request->dir, request->name, request->pid, &found, complaint);
     if (status != RZ_EXIT_OK)
         return status;
     struct rz_complaint why;

@@ -141,3 +141,13 @@ int rz_ring_find_name(const char *dir, const char *name, struct rz_found_segment
                        "%.63s: neither in %.200s nor open in any process that attached to it", name,
                        dir);
 }
+
+int rz_ring_find(const char *dir, const char *name, const char *pid, struct rz_found_segment *found,
+                 struct rz_complaint *complaint)
+{
+    if (pid != NULL)
+        return rz_ring_find_pid(pid, found, complaint);
+    if (strchr(name, '/') != NULL)
+        return rz_ring_find_file(name, found, complaint);
+    return rz_ring_find_name(dir, name, found, complaint);
+}

@@ -23,6 +23,10 @@ int rz_ring_find_name(const char *dir, const char *name, struct rz_found_segment
 int rz_ring_find_pid(const char *pid, struct rz_found_segment *found,
                      struct rz_complaint *complaint);
 
+/* rz_ring_find - by `pid`, unless that is NULL; by path if `name` has a '/' in it; or by name. */
+int rz_ring_find(const char *dir, const char *name, const char *pid, struct rz_found_segment *found,
+                 struct rz_complaint *complaint);
+
 /* rz_ring_find_file - the file at `path`. Refused if it is no file, or another user's. */
 int rz_ring_find_file(const char *path, struct rz_found_segment *found,
                       struct rz_complaint *complaint);

@@ -23,8 +23,7 @@ static const char *state_of(const struct rz_ring_view *view)
     return view->running ? "running" : "opening";
 }
 
-/* What is to be said of a rank in a word. */
-static const char *rank_state(const struct rz_ring_view *view, uint32_t rank)
+const char *rz_ring_rank_state(const struct rz_ring_view *view, uint32_t rank)
 {
     const struct rz_rank_view *it = &view->ranks[rank];
     if (!it->here)
@@ -53,7 +52,7 @@ static void spell(const struct rz_record_view *record, char *text, size_t size)
 static void print_rank(const struct rz_ring_view *view, uint32_t rank)
 {
     const struct rz_rank_view *it = &view->ranks[rank];
-    printf("%4u  %8d  %-9s", rank, it->here ? it->pid : 0, rank_state(view, rank));
+    printf("%4u  %8d  %-9s", rank, it->here ? it->pid : 0, rz_ring_rank_state(view, rank));
     if (rank == 0)
         printf("  the producer\n");
     else if (it->here)
@@ -103,8 +102,9 @@ static bool print_columns(const struct rz_ring_view *view, const char *path)
 static json_t *json_rank(const struct rz_ring_view *view, uint32_t rank)
 {
     const struct rz_rank_view *it = &view->ranks[rank];
-    json_t *json = json_pack("{s:i, s:s, s:b, s:b}", "rank", (int)rank, "state",
-                             rank_state(view, rank), "alive", it->alive, "asleep", it->asleep);
+    json_t *json =
+        json_pack("{s:i, s:s, s:b, s:b}", "rank", (int)rank, "state",
+                  rz_ring_rank_state(view, rank), "alive", it->alive, "asleep", it->asleep);
     if (json != NULL && it->here)
         json_object_set_new(json, "pid", json_integer(it->pid));
     if (json != NULL && it->here && rank > 0) {

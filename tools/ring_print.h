@@ -11,4 +11,7 @@
  * memory. */
 bool rz_ring_print(const struct rz_ring_view *view, const char *path, bool json);
 
+/* rz_ring_rank_state - what is to be said of a rank in a word. */
+const char *rz_ring_rank_state(const struct rz_ring_view *view, uint32_t rank);
+
 #endif

@@ -152,7 +152,7 @@ class CommandLine(command.CommandTest):
             done = self.run_raw([RANKZERO, *words])
             self.assertEqual((done.returncode, done.stdout), (2, ""))
             self.assertEqual(len(done.stderr.splitlines()), 1)
-            self.assertIn("rankzero: expected a command, sample, bench, doctor or ring, got " + got, done.stderr)
+            self.assertIn("rankzero: expected a command, sample, bench, doctor, ring or top, got " + got, done.stderr)
 
     def test_what_would_break_the_line_or_the_terminal_is_replaced(self):
         self.fails(1, self.path("a\nb\x1b[2J"), says="a?b?[2J: cannot open")
