@@ -13,7 +13,7 @@
 #include "internal/clock.h"
 
 /* Most that close waits until rank 0 has let go of this rank's memory. */
-#define CLOSE_NS UINT64_C(1000000000)
+#define CLOSE_NS UINT64_C(3000000000)
 
 struct rz_stream_comm {
     struct rz_stream_shard shard;

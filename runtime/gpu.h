@@ -88,6 +88,7 @@ struct rz_gpu {
     struct rz_cuda_step step;     /* rank 0: of the request that is packed, for its launches */
     bool any_edits;               /* in it */
     const rz_cuda_stream *stream; /* of the caller's, while it is being enqueued on; else NULL */
+    struct rz_gpu_watch *watch;   /* NULL until a step is on a stream */
     bool stuck;                   /* something did not end when the job did: nothing is freed */
     bool streamed;                /* the step under way is on a stream of the caller's */
     bool replayed;                /* the step under way is a captured one's */

@@ -139,6 +139,7 @@ static int launch_publish(rz_job *job, rz_cuda_stream stream, bool into_ring)
     struct rz_cuda_publish_args args = {
         .orders = orders_of(gpu),
         .outcome = outcome_of(gpu),
+        .ended = ended_of(gpu),
         .ids = (const int32_t *)(uintptr_t)gpu->ids,
         .kind = (uint64_t)RZ_RECORD_IDS << 32,
         .ready = ON_DEVICE(rank_control(gpu, 0), struct rz_rank_control, ready),

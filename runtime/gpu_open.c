@@ -11,6 +11,7 @@
 #include "ipc/liveness.h"
 #include "kernels/cuda/image.h"
 #include "runtime/gpu_launch.h"
+#include "runtime/gpu_watch.h"
 
 /* ------------------------------------------------------------------------------------------------
  * Kernels
@@ -257,8 +258,10 @@ static void stop(rz_job *job)
     enum { PATIENCE_MS = 2000 };
     const struct timespec moment = {.tv_nsec = 1000000};
     struct rz_gpu *gpu = job->gpu;
+    rz_gpu_watch_lock(gpu);
     if (gpu->comm != NULL)
         gpu->comm_ops->abort(gpu->comm);
+    rz_gpu_watch_unlock(gpu);
     for (uint32_t ms = 0; ms < PATIENCE_MS && !rz_gpu_is_idle(gpu); ms++) {
         rz_meeting_release(&job->meeting, (uint32_t)rz_gpu_told(gpu)->orders.sequence);
         nanosleep(&moment, NULL);
@@ -293,6 +296,7 @@ void rz_gpu_close(rz_job *job)
     struct rz_gpu *gpu = job->gpu;
     if (gpu == NULL)
         return;
+    rz_gpu_watch_close(gpu);
     if (gpu->device.context != NULL) {
         gpu->stuck = rz_device_enter(&gpu->device, NULL) != RZ_OK;
         if (!gpu->stuck) {

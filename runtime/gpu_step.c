@@ -4,6 +4,7 @@
  */
 #include "rankzero/cuda.h"
 #include "runtime/gpu_launch.h"
+#include "runtime/gpu_watch.h"
 #include "runtime/step.h"
 
 static void give_orders(rz_job *job, uint64_t sequence)
@@ -184,7 +185,9 @@ static int begin_streamed(rz_job *job, bool replayed)
 
 static int enqueue(rz_job *job, const struct rz_batch *batch, rz_cuda_stream stream)
 {
-    int status = rz_step_start(job, batch);
+    int status = rz_gpu_watch_open(job, &job->error);
+    if (status == RZ_OK)
+        status = rz_step_start(job, batch);
     if (status != RZ_OK)
         return status;
     status = begin_streamed(job, false);
@@ -193,6 +196,8 @@ static int enqueue(rz_job *job, const struct rz_batch *batch, rz_cuda_stream str
     job->gpu->stream = &stream; /* if this fails, it is asked whether it is done with what it has */
     status = rz_step_post(job, NULL, 0, status);
     job->gpu->stream = NULL;
+    if (status == RZ_OK)
+        rz_gpu_watch_begin(job);
     return status;
 }
 
@@ -307,6 +312,12 @@ int rz_step_prepare(rz_job *job, const struct rz_batch *batch)
     if (status == RZ_OK)
         status = check_captured(job, &checked);
     if (status == RZ_OK)
+        status = rz_gpu_watch_open(job, &job->error);
+    if (status == RZ_OK)
         status = rz_step_start(job, &checked);
-    return status == RZ_OK ? rz_step_post(job, NULL, 0, begin_streamed(job, true)) : status;
+    if (status == RZ_OK)
+        status = rz_step_post(job, NULL, 0, begin_streamed(job, true));
+    if (status == RZ_OK)
+        rz_gpu_watch_begin(job);
+    return status;
 }

@@ -9,11 +9,20 @@
 
 #include "internal/clock.h"
 #include "runtime/gpu_launch.h"
+#include "runtime/gpu_watch.h"
 
 static uint32_t state_of(const struct rz_gpu *gpu)
 {
     /* acquire: the device wrote the results, and made them visible, before. */
     return __atomic_load_n(&rz_gpu_told(gpu)->outcome.state, __ATOMIC_ACQUIRE);
+}
+
+static int check_comm(struct rz_gpu *gpu, struct rz_error *err)
+{
+    rz_gpu_watch_lock(gpu);
+    const int status = gpu->comm_ops->check(gpu->comm, err);
+    rz_gpu_watch_unlock(gpu);
+    return status;
 }
 
 int rz_gpu_check(rz_job *job, struct rz_error *err)
@@ -27,7 +36,7 @@ int rz_gpu_check(rz_job *job, struct rz_error *err)
     if (code != RZ_CUDA_SUCCESS && code != RZ_CUDA_NOT_READY)
         status = rz_cuda_fail(&gpu->cuda, code, "GPU", err);
     else
-        status = gpu->comm_ops->check(gpu->comm, err);
+        status = check_comm(gpu, err);
     rz_device_leave(&gpu->device);
     return status;
 }

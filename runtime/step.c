@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "internal/clock.h"
+#include "runtime/gpu_watch.h"
 #include "runtime/step.h"
 
 static int collect_logits(rz_job *job)
@@ -245,6 +246,8 @@ static int hand_in(rz_job *job, const struct rz_batch *batch)
 static int finish(rz_job *job, int32_t *ids, uint32_t *count, struct rz_result *results)
 {
     int status = job->local.rank == 0 ? finish_on_rank_0(job, results) : finish_elsewhere(job);
+    if (job->gpu != NULL)
+        rz_gpu_watch_end(job);
     if (status == RZ_OK && job->gpu != NULL)
         status = rz_gpu_settle(job);
     job->begun = false;

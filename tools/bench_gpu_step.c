@@ -149,6 +149,7 @@ static int publish(const struct rz_bench_gpu_step *step, struct rz_complaint *co
 {
     struct rz_cuda_publish_args args = {.orders = ON_DEVICE(step, orders),
                                         .outcome = ON_DEVICE(step, published),
+                                        .ended = ON_DEVICE(step, ended),
                                         .ids = (const int32_t *)(uintptr_t)step->draw->set->ids,
                                         .ring = ring_of(step),
                                         .kind = kind,

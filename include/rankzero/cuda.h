@@ -15,7 +15,7 @@
  * do (unless CUDA's MPS is used): how long a step takes is then up to the driver's time slices.
  *
  * With RZ_COMM_CUDA_IPC the memory that rz_logits() is in stays allocated until the process ends if
- * rank 0 has not let go of it within a second of rz_close(). With RZ_COMM_NCCL a job that ends
+ * rank 0 has not let go of it within three seconds of rz_close(). With RZ_COMM_NCCL a job that ends
  * before its communicator is done leaves ncclCommAbort() to a thread, since it may wait for graphs
  * of the caller's; graphs that hold steps are destroyed before rz_close().
  *
@@ -49,12 +49,11 @@ struct CUstream_st; /* cudaStream_t and CUstream are pointers to it */
  *         step are there until the next one. If the step fails on the way, all of them are -1 on
  *         ranks other than 0
  *
- * When a peer dies: kernels of rankzero's that wait give up when the job ends, or step_timeout_ms
- * after they began. Two things wait on without end of their own, until a call of the job ends them,
- * rz_step_finish() or rz_step_ready() on any rank, or rz_abort() where the call comes: a stream
- * that waits by cuStreamWaitValue32(), and, of RZ_COMM_NCCL, NCCL's own kernels, which only a call
- * on the same rank can end. So wait by rz_step_finish() before anything else that has no deadline,
- * cudaStreamSynchronize() say.
+ * A stream does not wait for a dead peer: kernels that wait give up when the job ends, or
+ * step_timeout_ms after they began; and what waits without an end of its own, NCCL's kernels and a
+ * stream that waits for a word, is ended by a thread of the job's, which the first step on a stream
+ * of a job with other ranks starts, and which looks after the step until rz_step_finish(). Then
+ * nothing is published, and rz_step_finish() says why.
  *
  * On a stream that is being captured nothing begins: the step becomes part of the graph. Each
  * launch of the graph is then a step of the job, which rz_step_prepare() begins and
@@ -64,9 +63,9 @@ struct CUstream_st; /* cudaStream_t and CUstream are pointers to it */
  *
  * Errors as of rz_step_begin(). RZ_E_ARG: logits are not memory of this rank's GPU, or the stream
  * is another device's; RZ_E_STATE: the capture is not valid; RZ_E_UNSUPPORTED: not a job with
- * RZ_BACKEND_CUDA; RZ_E_NOMEM: more than 256 steps that differ in shape have been captured, or, as
- * in rz_step() with GPUs, no room for the rows' parameters: room is made for more when a step needs
- * it, which allocates, and waits for the GPU. */
+ * RZ_BACKEND_CUDA; RZ_E_SYS: no thread is to be had; RZ_E_NOMEM: more than 256 steps that differ in
+ * shape have been captured, or, as in rz_step() with GPUs, no room for the rows' parameters: room
+ * is made for more when a step needs it, which allocates, and waits for the GPU. */
 RZ_API int rz_step_enqueue(rz_job *job, const struct rz_batch *batch, struct CUstream_st *stream,
                            const int32_t **ids);
 

@@ -20,7 +20,8 @@
  *
  * Threads: a job belongs to one thread at a time, but for rz_abort(); different jobs are
  * independent. No call starts a thread, prints, or ends the process; OpenMP does, where
- * options.threads asks for it, and CUDA and NCCL, where the back end does.
+ * options.threads asks for it, and CUDA and NCCL, where the back end does; and steps on streams of
+ * GPUs start one that looks after them (cuda.h).
  *
  * Fork: a job belongs to the process that opened it. In a child, rz_close() frees what the child
  * has of it and the job goes on; other calls that return a status return RZ_E_STATE. A child that

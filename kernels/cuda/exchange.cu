@@ -188,13 +188,17 @@ extern "C" __global__ void __launch_bounds__(RZ_CUDA_EXCHANGE_THREADS, 1)
 {
     if (load_acquire(&args.outcome->state) != RZ_CUDA_PENDING)
         return; /* nobody can rely on what was drawn */
+    /* A gather by NCCL that is aborted ends too, without its data: the job has ended by then. */
+    const bool over = __syncthreads_or(load_acquire(args.ended) != 0) != 0;
     const bool fits = args.orders->row_count == args.row_count;
-    if (fits && args.ring.slots != nullptr)
+    if (!over && fits && args.ring.slots != nullptr)
         put_into_ring(args);
     /* The results that kernels before this one wrote are there for the host that sees it. */
     fence_system();
     if (threadIdx.x == 0)
-        store_release(&args.outcome->state, fits ? RZ_CUDA_DONE : RZ_CUDA_OTHER_ROWS);
+        store_release(&args.outcome->state, over   ? RZ_CUDA_OVER
+                                            : fits ? RZ_CUDA_DONE
+                                                   : RZ_CUDA_OTHER_ROWS);
 }
 
 extern "C" __global__ void __launch_bounds__(RZ_CUDA_EXCHANGE_THREADS, 1)

@@ -102,6 +102,7 @@ struct rz_cuda_ring {
 struct rz_cuda_publish_args {
     const struct rz_cuda_orders *orders;
     struct rz_cuda_outcome *outcome;
+    const uint32_t *ended;    /* then nothing is published: what was gathered may not be there */
     const int32_t *ids;       /* device */
     struct rz_cuda_ring ring; /* slots NULL: into none, the host publishes */
     uint64_t kind;            /* of such a record, but for its bytes */
@@ -123,7 +124,7 @@ struct rz_cuda_take_args {
 };
 
 static_assert(sizeof(struct rz_cuda_orders) == 72, "the host and the device lay it out alike");
-static_assert(sizeof(struct rz_cuda_publish_args) == 88,
+static_assert(sizeof(struct rz_cuda_publish_args) == 96,
               "the host and the device lay it out alike");
 static_assert(sizeof(struct rz_cuda_take_args) == 80, "the host and the device lay it out alike");
 

@@ -124,6 +124,21 @@ int gpu_step_enqueued(void *context, rz_job *job, const struct rz_batch *given, 
     return status == RZ_OK ? finish(caller, job, ids, count, results) : status;
 }
 
+int gpu_step_synchronized(void *context, rz_job *job, const struct rz_batch *given, int32_t *ids,
+                          uint32_t *count, struct rz_result *results)
+{
+    struct gpu_caller *caller = context;
+    struct rz_batch batch = *given;
+    gpu_caller_upload(caller, job, &batch, LOGIT_BYTES);
+    const int status = rz_step_enqueue(job, &batch, caller->device.stream, &caller->ids);
+    if (status != RZ_OK)
+        return status;
+    enter(caller);
+    caller->cuda.stream_synchronize(caller->device.stream); /* whatever comes of it */
+    rz_device_leave(&caller->device);
+    return rz_step_finish(job, ids, count, results);
+}
+
 static int capture(struct gpu_caller *caller, rz_job *job, const struct rz_batch *batch)
 {
     const struct rz_cuda *cuda = &caller->cuda;

@@ -35,6 +35,7 @@ void gpu_caller_ids(struct gpu_caller *caller, int32_t *ids, uint32_t count);
 /* scene_step of a scene with own_buffer; the context is a struct gpu_caller. */
 scene_step gpu_step_of_device_memory; /* rz_step() */
 scene_step gpu_step_enqueued;         /* rz_step_enqueue(), and what it leaves on the device */
+scene_step gpu_step_synchronized;     /* the same, but that the stream is waited for first */
 scene_step gpu_step_replayed;         /* captured once, then rz_step_prepare() */
 
 #endif

@@ -41,13 +41,13 @@ static int play(uint32_t rank, uint32_t world, const char *name, void *argument)
     exit(0); /* what is left behind is told at the end of the process */
 }
 
-static void expect_scene(enum fault fault, uint32_t culprit, scene_step *step)
+static void expect_scene_by(uint32_t comm, enum fault fault, uint32_t culprit, scene_step *step)
 {
     struct fault_scene scene = {.fault = fault,
                                 .culprit = culprit,
                                 .vocab_size = VOCAB,
                                 .backend = RZ_BACKEND_CUDA,
-                                .comm = RZ_COMM_CUDA_IPC,
+                                .comm = comm,
                                 .step = step};
     struct ranks ranks;
     int status[RZ_MAX_WORLD];
@@ -63,6 +63,26 @@ static void expect_scene(enum fault fault, uint32_t culprit, scene_step *step)
     for (uint32_t r = 0; r < WORLD; r++)
         assert_int_equal(status[r], fault == DIES && r == culprit ? RANK_DIED + SIGKILL : 0);
     assert_int_equal(shm_leftovers(), 0);
+}
+
+static void expect_scene(enum fault fault, uint32_t culprit, scene_step *step)
+{
+    expect_scene_by(RZ_COMM_CUDA_IPC, fault, culprit, step);
+}
+
+/* A host that waits for its stream, which waits for a rank that will not come. */
+static void a_stream_that_is_waited_for_goes_on_when_a_rank_dies(void **state)
+{
+    (void)state;
+    const char *real = getenv("RZ_TEST_GPUS");
+    for (uint32_t culprit = 0; culprit < WORLD; culprit += 2) {
+        expect_scene_by(RZ_COMM_CUDA_IPC, DIES, culprit, gpu_step_synchronized);
+        if (real != NULL && strtoul(real, NULL, 10) < WORLD)
+            continue; /* NCCL takes a GPU a rank */
+        setenv("RZ_FAKE_CUDA_DEVICES", "3", 1);
+        expect_scene_by(RZ_COMM_NCCL, DIES, culprit, gpu_step_synchronized);
+        unsetenv("RZ_FAKE_CUDA_DEVICES");
+    }
 }
 
 static void a_killed_rank_is_named_by_all(void **state)
@@ -101,6 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_killed_rank_is_named_by_all),
+        cmocka_unit_test(a_stream_that_is_waited_for_goes_on_when_a_rank_dies),
         cmocka_unit_test(a_rank_that_leaves_is_named_by_all),
         cmocka_unit_test(a_stopped_rank_is_a_timeout_that_names_it),
         cmocka_unit_test(a_rank_with_more_rows_is_named_by_all),
