@@ -213,8 +213,11 @@ int rz_gpu_settle(rz_job *job)
     int code;
     while ((code = gpu->cuda.event_query(gpu->device.done)) == RZ_CUDA_NOT_READY &&
            status == RZ_OK) {
+        /* Of this GPU alone: the step is a good one, whatever has become of others. */
         if (rz_clock_ns() - checked > check_ns) {
-            status = still_worth_it(job);
+            status = rz_gpu_check(job, &job->error);
+            if (status == RZ_OK && rz_clock_ns() > job->deadline_ns + check_ns)
+                status = fail_late(job);
             checked = rz_clock_ns();
         }
         rest(&pace);

@@ -25,7 +25,7 @@ struct rz_options fault_options(const struct fault_scene *scene)
     options.comm = scene->comm;
     options.backend = scene->backend;
     options.step_timeout_ms = scene->fault != STOPS               ? 30000
-                              : scene->backend == RZ_BACKEND_CUDA ? 4 * STEP_TIMEOUT_MS
+                              : scene->backend == RZ_BACKEND_CUDA ? 8 * STEP_TIMEOUT_MS
                                                                   : STEP_TIMEOUT_MS;
     return options;
 }
