@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 
+#include "gpu/device.h"
 #include "internal/clock.h"
 
 /* Most that close waits until rank 0 has let go of this rank's memory. */
@@ -20,23 +21,6 @@ struct rz_stream_comm {
     rz_cuda_ptr opened[RZ_MAX_WORLD]; /* rank 0: the others' buffers */
     bool has_told;                    /* the others: rank 0 may have opened theirs */
 };
-
-/* The GPU with this UUID, or -1 where CUDA_VISIBLE_DEVICES hides it: its memory can be opened all
- * the same. */
-static int find_device(const struct rz_cuda *cuda, const struct rz_cuda_uuid *uuid)
-{
-    int count = 0;
-    cuda->device_count(&count);
-    for (int i = 0; i < count; i++) {
-        int device;
-        struct rz_cuda_uuid its;
-        if (cuda->device(&device, i) == RZ_CUDA_SUCCESS &&
-            cuda->device_uuid(&its, device) == RZ_CUDA_SUCCESS &&
-            memcmp(&its, uuid, sizeof its) == 0)
-            return device;
-    }
-    return -1;
-}
 
 /* Memory of a process that is gone cannot be opened either. */
 static int fail_open(const struct rz_stream_comm_config *config, uint32_t rank, int code,
@@ -60,7 +44,7 @@ static int open_buffer(struct rz_stream_comm *comm, uint32_t rank, struct rz_err
     if (status != RZ_OK)
         return status;
 
-    const int device = find_device(cuda, &told.device);
+    const int device = rz_device_of_uuid(cuda, &told.device);
     int can = 1;
     if (device >= 0 && device != config->device) {
         const int code = cuda->device_can_access(&can, config->device, device);

@@ -111,6 +111,21 @@ int rz_device_open(struct rz_device *device, const struct rz_cuda *cuda, uint32_
     return status;
 }
 
+int rz_device_of_uuid(const struct rz_cuda *cuda, const struct rz_cuda_uuid *uuid)
+{
+    int count = 0;
+    cuda->device_count(&count);
+    for (int i = 0; i < count; i++) {
+        int device;
+        struct rz_cuda_uuid its;
+        if (cuda->device(&device, i) == RZ_CUDA_SUCCESS &&
+            cuda->device_uuid(&its, device) == RZ_CUDA_SUCCESS &&
+            memcmp(&its, uuid, sizeof its) == 0)
+            return device;
+    }
+    return -1;
+}
+
 void rz_device_close(struct rz_device *device)
 {
     if (device->context != NULL && rz_device_enter(device, NULL) == RZ_OK) {

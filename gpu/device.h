@@ -30,6 +30,10 @@ struct rz_device {
 int rz_device_open(struct rz_device *device, const struct rz_cuda *cuda, uint32_t choice,
                    uint32_t rank, struct rz_error *err);
 
+/* rz_device_of_uuid - the CUdevice with this UUID, or -1: this process sees none such, which
+ * CUDA_VISIBLE_DEVICES may have hidden. */
+int rz_device_of_uuid(const struct rz_cuda *cuda, const struct rz_cuda_uuid *uuid);
+
 /* All zero is allowed. What was allocated has been freed. */
 void rz_device_close(struct rz_device *device);
 

@@ -114,29 +114,16 @@ static int peers_check(void *context, struct rz_error *err)
     return status;
 }
 
-static bool same_device(const struct rz_cuda_uuid *a, const struct rz_cuda_uuid *b)
-{
-    return memcmp(a, b, sizeof *a) == 0;
-}
-
 /* Can this device read the memory of the one with that UUID? It must be visible to this process. */
 static bool reaches(const struct rz_gpu *gpu, const struct rz_cuda_uuid *uuid)
 {
     const struct rz_cuda *cuda = &gpu->cuda;
-    int count = 0, can = 0;
-    if (same_device(uuid, &gpu->device.uuid))
+    if (memcmp(uuid, &gpu->device.uuid, sizeof *uuid) == 0)
         return true;
-    if (cuda->device_count(&count) != RZ_CUDA_SUCCESS)
-        return false;
-    for (int i = 0; i < count; i++) {
-        struct rz_cuda_uuid other;
-        int device;
-        if (cuda->device(&device, i) == RZ_CUDA_SUCCESS &&
-            cuda->device_uuid(&other, device) == RZ_CUDA_SUCCESS && same_device(uuid, &other))
-            return cuda->device_can_access(&can, gpu->device.device, device) == RZ_CUDA_SUCCESS &&
-                   can != 0;
-    }
-    return false;
+    const int device = rz_device_of_uuid(cuda, uuid);
+    int can = 0;
+    return device >= 0 &&
+           cuda->device_can_access(&can, gpu->device.device, device) == RZ_CUDA_SUCCESS && can != 0;
 }
 
 /* Rank 0, once all have a GPU: what it can read by CUDA IPC it does. */
